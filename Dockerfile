@@ -1,0 +1,29 @@
+# Checked by reading only: there was no container engine where this was written.
+FROM python:3.12-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_NO_CACHE_DIR=1 \
+    DJANGO_SETTINGS_MODULE=boot.settings \
+    DJANGO_CONFIGURATION=Production \
+    PORTAL_DATA_DIR=/data
+
+RUN useradd --system --uid 10001 --home-dir /data portal \
+    && install -d -o portal -g portal -m 0700 /data
+
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md LICENSE manage.py ./
+COPY boot boot
+COPY portal portal
+RUN pip install -c constraints.txt .
+
+USER portal
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+
+# The worker runs from the same image: python manage.py run_worker
+CMD ["python", "-m", "granian", "--interface", "asgi", "--http", "1", "--no-ws", \
+     "--respawn-failed-workers", "--log-level", "warning", \
+     "--host", "0.0.0.0", "--port", "8000", "boot.asgi:application"]

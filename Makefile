@@ -1,0 +1,72 @@
+# Two commands are enough: `make run` and `make test`. Both make .venv first, once.
+
+PYTHON ?= python3
+JOBS ?= 2
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+# What only looks must touch neither the portal's own folder nor its database.
+ASIDE := env -u DATABASE_URL PORTAL_DATA_DIR=$(CURDIR)/$(VENV)/data
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test test-full lint check install constraints clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Variables: PORT (8000), PORTAL_DATA_DIR (./var), DATABASE_URL (SQLite), PYTHON (python3),"
+	@echo "  JOBS (2) and PYTEST_ARGS for the tests. All settings are in README.md."
+
+run: $(VENV)/.run ## start the portal on 127.0.0.1:8000 and print how to use it
+	@$(BIN)/python manage.py run_portal
+
+test: $(VENV)/.dev ## run the whole suite on SQLite and on PostgreSQL
+	@$(BIN)/ruff check --quiet .
+	@$(ASIDE) $(BIN)/python manage.py check
+	@status=0; \
+	echo "== The suite on SQLite"; $(ASIDE) $(PYTEST) || status=1; \
+	echo "== The suite on PostgreSQL"; \
+	PORTAL_DATA_DIR=$(CURDIR)/$(VENV)/data $(BIN)/python -m tests.postgres -- $(PYTEST) || status=1; \
+	exit $$status
+
+test-full: export PORTAL_TEST_ROUNDS = full
+test-full: export PYTEST_TIMEOUT = 3600
+test-full: test ## the same with every race and crash at its full count
+
+lint: $(VENV)/.dev ## ruff, mypy, import-linter, Django's checks
+	$(BIN)/ruff check .
+	$(ASIDE) $(BIN)/mypy
+	$(ASIDE) $(BIN)/lint-imports
+	$(ASIDE) $(BIN)/python manage.py check
+	$(ASIDE) $(BIN)/python manage.py makemigrations --check --dry-run
+
+check: lint test ## lint, then test
+
+install: $(VENV)/.dev ## make .venv with all that developers need
+
+# Needs uv. No index host is written, so anybody's index serves.
+constraints: ## pin the newest versions of all dependencies again
+	uv pip compile --upgrade --universal --no-emit-index-url --no-header --no-annotate --quiet \
+		--python-version 3.11 --all-extras pyproject.toml -o constraints.txt
+
+clean: ## remove .venv and caches; ./var, with your files, stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find boot portal tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
+		"Python 3.11 to 3.14 is needed, this is %d.%d: make PYTHON=python3.11" % v)'
+	$(PYTHON) -m venv --clear $(VENV)
+
+# Stamps: nothing is installed again until one of these two files changes.
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $(VENV)/.run $@

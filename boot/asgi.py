@@ -1,0 +1,111 @@
+"""The server's application: bytes go to portal/transfer/, all else to Django; each request has an id and a log line."""
+
+import os
+import re
+import time
+from urllib.parse import unquote_to_bytes
+
+import configurations
+import structlog
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "boot.settings")
+os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")
+configurations.setup()
+
+# What follows reads settings and models when it is imported.
+from configurations.wsgi import application as django_application  # noqa: E402
+from django.conf import settings  # noqa: E402
+from uuid_utils.compat import uuid7  # noqa: E402
+
+from boot.proxies import apply_forwarded  # noqa: E402
+from boot.wsgi_bridge import WsgiBridge  # noqa: E402
+from portal.transfer.app import find_route, serve  # noqa: E402
+
+logger = structlog.get_logger("portal.request")
+bridge = WsgiBridge(django_application)
+
+REQUEST_ID_FORM = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+#: Asked every few seconds by whoever watches the portal; logged at debug.
+QUIET_PATHS = {"/healthz", "/readyz"}
+
+
+async def application(scope, receive, send):
+    """Answer one ASGI connection: a request, or the server's own start and end; refuses anything else."""
+    if scope["type"] == "lifespan":
+        return await _live(receive, send)
+    if scope["type"] != "http":
+        raise ValueError(f"not a request: {scope['type']}")
+    scope = apply_forwarded(scope, settings.PORTAL_TRUSTED_PROXIES)
+    meter = Meter(scope, receive, send)
+    structlog.contextvars.clear_contextvars()
+    with structlog.contextvars.bound_contextvars(request_id=meter.request_id):
+        try:
+            await _dispatch(scope, meter.receive, meter.send)
+        finally:
+            meter.log()
+
+
+async def _dispatch(scope, receive, send):
+    raw_path = scope.get("raw_path") or scope["path"].encode()
+    found = find_route(unquote_to_bytes(raw_path).decode("latin-1"))
+    if found:
+        await serve(*found, scope, receive, send)
+    else:
+        await bridge(scope, receive, send)
+
+
+async def _live(receive, send):
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def read_request_id(scope):
+    """Return the X-Request-Id that came, if it is one plain word of at most 64 characters, else a new one."""
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    if len(given) == 1 and REQUEST_ID_FORM.fullmatch(given[0]):
+        return given[0].decode("ascii")
+    return uuid7().hex
+
+
+class Meter:
+    """Counts what goes in and out of one request and writes its log line; never headers, bodies or queries."""
+
+    def __init__(self, scope, receive, send):
+        self.request_id = read_request_id(scope)
+        self.status = None
+        self.received = self.sent = 0
+        self._scope, self._receive, self._send = scope, receive, send
+        self._started_at = time.perf_counter()
+
+    async def receive(self):
+        """Pass on a message of the client, its body counted."""
+        message = await self._receive()
+        self.received += len(message.get("body", b""))
+        return message
+
+    async def send(self, message):
+        """Pass on a message to the client: the id goes with the status, the body is counted."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [pair for pair in message["headers"] if pair[0] != b"x-request-id"]
+            message = message | {"headers": [*headers, (b"x-request-id", self.request_id.encode())]}
+        else:
+            self.sent += len(message.get("body", b""))
+        await self._send(message)
+
+    def log(self):
+        """Write the request's one line; a health check only at debug."""
+        path = self._scope["path"]
+        write = logger.debug if path in QUIET_PATHS else logger.info
+        write(
+            "request",
+            method=self._scope["method"],
+            path=path,
+            status=self.status,
+            milliseconds=round((time.perf_counter() - self._started_at) * 1000, 1),
+            request_bytes=self.received,
+            response_bytes=self.sent,
+        )

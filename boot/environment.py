@@ -1,0 +1,72 @@
+"""Read settings from the environment: plain values, values kept in files, and secrets made on first run."""
+
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE_WORDS = {"1", "true", "yes", "on"}
+FALSE_WORDS = {"0", "false", "no", "off", ""}
+
+
+def read(name, default=""):
+    """Return the variable `name`, or the content of the file that `name`_FILE points to, or `default`."""
+    path = os.environ.get(f"{name}_FILE")
+    if path:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+    return os.environ.get(name) or default
+
+
+def read_int(name, default):
+    """Return the variable `name` as a whole number of 0 or more; refuses anything else."""
+    text = read(name, str(default))
+    if not text.isascii() or not text.isdigit():
+        raise ImproperlyConfigured(f"{name} must be a whole number of 0 or more, not {text!r}")
+    return int(text)
+
+
+def read_bool(name, default):
+    """Return the variable `name` as a yes or a no; refuses a word that is neither."""
+    text = read(name, "yes" if default else "no").lower()
+    if text not in TRUE_WORDS | FALSE_WORDS:
+        raise ImproperlyConfigured(f"{name} must be yes or no, not {text!r}")
+    return text in TRUE_WORDS
+
+
+def read_list(name, default=""):
+    """Return the comma-separated variable `name` as a list without blanks."""
+    return [item.strip() for item in read(name, default).split(",") if item.strip()]
+
+
+def read_networks(name):
+    """Return the comma-separated variable `name` as IP networks; refuses what is not one."""
+    try:
+        return [ipaddress.ip_network(item, strict=False) for item in read_list(name)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+
+
+def kept_secret(path):
+    """Return the secret in the file `path`, making it (mode 0600, 50 random bytes) when it is not there yet."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Written aside and linked into place: two processes that start together agree on one secret.
+    aside = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(50))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    finally:
+        aside.unlink()
+    return path.read_text(encoding="ascii").strip()

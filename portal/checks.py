@@ -1,0 +1,95 @@
+"""System checks: settings that contradict each other, and a database that could forget what it acknowledged."""
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import Error, Tags, register
+from django.db import DatabaseError, connections
+from django.http.request import validate_host
+
+from portal.services.limits import CHUNK_STEP, MAX_PARTS
+from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
+
+
+@register(Tags.compatibility)
+def check_sizes(app_configs, **options):
+    """Chunk sizes are multiples of 64 KiB in order, and lifetimes and maxima are above zero."""
+    names = ("PORTAL_CHUNK_SIZE_MIN", "PORTAL_CHUNK_SIZE", "PORTAL_CHUNK_SIZE_MAX")
+    smallest, usual, largest = sizes = [getattr(settings, name) for name in names]
+    problems = [
+        Error(f"{name} must be a multiple of {CHUNK_STEP} bytes and not 0, not {size}.", id="portal.E001")
+        for name, size in zip(names, sizes, strict=True)
+        if size <= 0 or size % CHUNK_STEP
+    ]
+    if not smallest <= usual <= largest:
+        problems.append(Error(f"{' <= '.join(names)} does not hold: {smallest}, {usual}, {largest}.", id="portal.E002"))
+    problems += [
+        Error(f"{name} must not be 0.", id="portal.E003")
+        for name in ("PORTAL_MAX_FILE_SIZE", "PORTAL_SESSION_TTL_HOURS")
+        if getattr(settings, name) <= 0
+    ]
+    if MAX_PARTS * largest < settings.PORTAL_MAX_FILE_SIZE:
+        hint = f"Files have at most {MAX_PARTS} parts: larger files than that many chunks are refused."
+        problems.append(
+            checks.Warning("PORTAL_CHUNK_SIZE_MAX is too small for PORTAL_MAX_FILE_SIZE.", hint=hint, id="portal.W001")
+        )
+    return problems
+
+
+@register(Tags.urls)
+def check_public_url(app_configs, **options):
+    """PORTAL_PUBLIC_URL is a plain http(s) origin whose host ALLOWED_HOSTS takes."""
+    url = settings.PORTAL_PUBLIC_URL
+    if not url:
+        return []
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.fragment:
+        return [Error(f"PORTAL_PUBLIC_URL must be like https://portal.example.org, not {url!r}.", id="portal.E004")]
+    if not validate_host(parts.hostname, settings.ALLOWED_HOSTS):
+        return [Error(f"ALLOWED_HOSTS does not take {parts.hostname} of PORTAL_PUBLIC_URL.", id="portal.E005")]
+    return []
+
+
+@register(Tags.files)
+def check_storage(app_configs, **options):
+    """The storage of PORTAL_STORAGE_URL can keep its promises here."""
+    try:
+        get_storage()
+    except (StorageMisconfigured, StorageUnavailable) as error:
+        return [Error(str(error), id="portal.E006")]
+    return []
+
+
+@register(Tags.database)
+def check_durability(app_configs, databases=None, **options):
+    """The database keeps what it has acknowledged: refuses fsync and synchronous_commit off, WAL without FULL."""
+    return [problem for alias in databases or [] for problem in _check_database(connections[alias])]
+
+
+def _check_database(connection):
+    try:
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                return _check_sqlite(cursor)
+            return _check_postgresql(cursor)
+    except DatabaseError as error:
+        return [Error(f"The database does not answer: {error}", id="portal.E007")]
+
+
+def _check_postgresql(cursor):
+    problems = []
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        cursor.execute(f"SHOW {name}")
+        if cursor.fetchone()[0] == "off":
+            hint = f"Set {name} = on in postgresql.conf (or for this database and user)."
+            text = f"PostgreSQL runs with {name} = off: it may forget files that it has acknowledged."
+            problems.append(Error(text, hint=hint, id="portal.E008"))
+    return problems
+
+
+def _check_sqlite(cursor):
+    cursor.execute("PRAGMA synchronous")
+    if cursor.fetchone()[0] < 2:
+        return [Error("SQLite must run with PRAGMA synchronous=FULL.", id="portal.E009")]
+    return []

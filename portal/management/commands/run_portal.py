@@ -1,0 +1,128 @@
+"""`manage.py run_portal`: the whole portal on this machine, from an empty folder to a server that answers."""
+
+import os
+import sys
+from datetime import timedelta
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from boot.readiness import base_url, port_is_free, wait_until_ready
+from boot.supervise import Program, Supervisor
+from portal.exceptions import PortalError
+from portal.management.first_words import first_words
+from portal.services.accounts import ensure_admin
+from portal.services.tokens import create_token
+
+TOKEN_LIFETIME = timedelta(days=7)
+
+
+def port_number(text):
+    """Return `text` as a TCP port; refuses what is not one from 1 to 65535."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise CommandError(f"The port must be a number from 1 to 65535, not {text!r}.")
+    return int(text)
+
+
+class Command(BaseCommand):
+    """Check, migrate, make the first admin, start server and worker, say how to use them, keep them up."""
+
+    help = (
+        "Run the portal on this machine: migrates, makes the first admin, starts the server and a worker, "
+        "prints how to use them, and keeps both running until SIGTERM or Ctrl-C."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser):
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+        parser.add_argument(
+            "--port", default=os.environ.get("PORT") or "8000", help="port to listen on ($PORT, else 8000)"
+        )
+        parser.add_argument(
+            "--workers",
+            default=os.environ.get("GRANIAN_WORKERS") or "1",
+            help="processes of the server ($GRANIAN_WORKERS, else 1)",
+        )
+        parser.add_argument("--no-worker", action="store_true", help="start no background worker")
+
+    def handle(self, *args, host, port, workers, no_worker, **options):
+        port = port_number(port)
+        require_free_port(host, port)
+        call_command("check", databases=list(connections))
+        call_command("migrate", verbosity=0, interactive=False)
+        login = self.first_login()
+        programs = [Program("server", server_command(host, port, workers))]
+        if not no_worker:
+            programs.append(Program("worker", [sys.executable, "-m", "configurations", "run_worker"]))
+        self.serve(Supervisor(programs, report=self.say_error), base_url(host, port), login)
+
+    def first_login(self):
+        """Return what to tell about the admin, made now if there is none, with a new token."""
+        try:
+            admin, password = ensure_admin()
+        except PortalError as error:
+            raise CommandError(error.detail) from error
+        if password:
+            # Told at once as well: should the server not come up, it would be lost.
+            self.say(f"Made the first admin: {admin.get_username()} / {password}   (shown this once)")
+        _, token = create_token(admin, name="make run", expires_in=TOKEN_LIFETIME)
+        # The supervisor has no more use for the database.
+        connections.close_all()
+        return {
+            "admin": admin.get_username(),
+            "password": password,
+            "token": token,
+            "days": TOKEN_LIFETIME.days,
+        }
+
+    def serve(self, supervisor, url, login):
+        """Start the programs, say how to use the portal once it answers, stay until a stop is asked for."""
+        supervisor.catch_signals()
+        try:
+            supervisor.start()
+            trouble = wait_until_ready(url, ended=supervisor.programs[0].ended, pause=supervisor.pause)
+            if trouble:
+                raise CommandError(trouble)
+            if not supervisor.stopping:
+                self.say(first_words(url, **login))
+            supervisor.run()
+        finally:
+            supervisor.stop()
+        self.say("Stopped.")
+
+    def say(self, text):
+        """Write to stdout now, also into a pipe."""
+        self.stdout.write(text)
+        self.stdout.flush()
+
+    def say_error(self, text):
+        """Write to stderr now."""
+        self.stderr.write(text)
+        self.stderr.flush()
+
+
+def require_free_port(host, port):
+    """Refuse in one line when the server could not listen there."""
+    try:
+        if port_is_free(host, port):
+            return
+    except OSError as error:
+        raise CommandError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from error
+    raise CommandError(f"Port {port} on {host} is in use. Choose another: PORT=8001 make run")
+
+
+def server_command(host, port, workers):
+    """Return the command line of the one server process type that there is."""
+    options = ["--interface", "asgi", "--http", "1", "--no-ws", "--respawn-failed-workers"]
+    where = ["--host", host, "--port", str(port), "--workers", workers]
+    return [
+        sys.executable,
+        "-m",
+        "granian",
+        *options,
+        *where,
+        "--log-level",
+        "warning",
+        "boot.asgi:application",
+    ]

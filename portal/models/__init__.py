@@ -1,0 +1,19 @@
+"""Rows: fields, states and the moves between them, constraints, named reads. No rules; those are in services."""
+
+from portal.models.batches import UploadBatch
+from portal.models.files import IngestFile
+from portal.models.idempotency import IdempotencyKey
+from portal.models.outbox import OutboxEvent
+from portal.models.parts import UploadPart
+from portal.models.sessions import UploadSession
+from portal.models.tokens import ApiToken
+
+__all__ = [
+    "ApiToken",
+    "IdempotencyKey",
+    "IngestFile",
+    "OutboxEvent",
+    "UploadBatch",
+    "UploadPart",
+    "UploadSession",
+]

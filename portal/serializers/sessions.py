@@ -1,0 +1,114 @@
+"""What an upload session looks like on its way in and out."""
+
+from rest_framework import serializers
+
+from portal.models import UploadSession
+from portal.serializers.texts import MetadataField, NameField, PathField, Sha256Field, WholeNumberField
+from portal.services.sessions import missing_ranges
+
+BIGINT_MAX = 2**63 - 1
+
+#: The columns of a session in a list, read with `values()`.
+SESSION_FIELDS = (
+    "id file_id file__batch_id status chunk_size_bytes total_parts total_size_bytes completed_parts "
+    "received_bytes expires_at"
+).split()
+
+
+class SessionIn(serializers.Serializer):
+    """The body of `POST /uploads/sessions`; sizes in bytes."""
+
+    original_filename = NameField()
+    content_type = NameField(required=False, default="application/octet-stream")
+    total_size_bytes = WholeNumberField(min_value=0, max_value=BIGINT_MAX)
+    batch_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    path = PathField(required=False, allow_null=True, default=None)
+    sha256 = Sha256Field(required=False, default="")
+    chunk_size_bytes = WholeNumberField(
+        required=False, allow_null=True, default=None, min_value=1, max_value=BIGINT_MAX
+    )
+    metadata = MetadataField(required=False, default=dict)
+
+
+class SessionSummary(serializers.Serializer):
+    """A session as lists show it: without the ranges of its parts."""
+
+    session_id = serializers.UUIDField()
+    file_id = serializers.UUIDField()
+    batch_id = serializers.UUIDField(allow_null=True)
+    status = serializers.ChoiceField(choices=UploadSession.Status.choices)
+    chunk_size_bytes = serializers.IntegerField()
+    total_parts = serializers.IntegerField()
+    total_size_bytes = serializers.IntegerField()
+    completed_parts = serializers.IntegerField()
+    received_bytes = serializers.IntegerField()
+    expires_at = serializers.DateTimeField()
+
+
+class SessionOut(SessionSummary):
+    """A session with what has arrived and what is missing, as ranges of part numbers `[first, last]`."""
+
+    received_parts = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
+    missing_parts = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
+
+
+class SessionPage(serializers.Serializer):
+    """One page of sessions."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = SessionSummary(many=True)
+
+
+class PartDigest(serializers.Serializer):
+    """A part's digest, lower-case hex."""
+
+    algorithm = serializers.ChoiceField(choices=["blake3"])
+    value = serializers.CharField()
+
+
+class PartOut(serializers.Serializer):
+    """A part that is on stable storage and recorded."""
+
+    part_number = serializers.IntegerField()
+    size_bytes = serializers.IntegerField()
+    digest = PartDigest()
+
+
+class PartPage(serializers.Serializer):
+    """One page of the parts of a session, by number."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = PartOut(many=True)
+
+
+def render_session(row):
+    """Return the members of a session in a list from a dict of SESSION_FIELDS."""
+    members = {**row, "session_id": row["id"], "batch_id": row["file__batch_id"]}
+    del members["id"], members["file__batch_id"]
+    return members
+
+
+def session_members(session, received):
+    """Return the members of a session from its model and the ranges of part numbers that were received."""
+    names = [name for name in SESSION_FIELDS if name not in ("id", "file__batch_id")]
+    return {
+        "session_id": session.pk,
+        "batch_id": session.file.batch_id,
+        **{name: getattr(session, name) for name in names},
+        "received_parts": received,
+        "missing_parts": missing_ranges(received, session.total_parts),
+    }
+
+
+PART_FIELDS = ("number", "size_bytes", "blake3")
+
+
+def render_part(row):
+    """Return the members of a part from a dict of PART_FIELDS."""
+    return {
+        "part_number": row["number"],
+        "size_bytes": row["size_bytes"],
+        "digest": {"algorithm": "blake3", "value": row["blake3"]},
+    }

@@ -1,0 +1,47 @@
+"""Accounts: the operator's first one, and those that tokens are made for."""
+
+import secrets
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+
+from portal.exceptions import Conflict, Invalid, NotFound
+
+
+class AdminNameTaken(Conflict):
+    """There is a user of that name who is no operator, and it is not for us to make one of them."""
+
+    code = "admin_name_taken"
+
+
+def ensure_admin(username="admin"):
+    """Return `(user, password)`: a superuser who is there already and None, or a new one and its password.
+
+    The password cannot be had again. Refuses with AdminNameTaken when `username` is somebody else.
+    """
+    users = get_user_model().objects
+    admin = users.filter(is_superuser=True, is_active=True).order_by("pk").first()
+    if admin is not None:
+        return admin, None
+    if users.filter(username=username).exists():
+        raise AdminNameTaken(f"The user {username} exists and is no active superuser: run manage.py createsuperuser.")
+    password = secrets.token_urlsafe(15)
+    return users.create_superuser(username, password=password), password
+
+
+def find_user(username, *, create=False):
+    """Return the user of that name; raises NotFound, or with `create` makes one who cannot log in with a password."""
+    users = get_user_model()
+    user = users.objects.filter(username=username).first()
+    if user is not None:
+        return user
+    if not create:
+        raise NotFound(f"There is no user {username}; --create-user makes one.")
+    user = users(username=username)
+    user.set_unusable_password()
+    try:
+        user.full_clean()
+    except ValidationError as error:
+        raise Invalid(f"Not a user name: {' '.join(error.messages)}") from error
+    user.save()
+    return user

@@ -1,0 +1,108 @@
+"""The work on a claim: one hash pass over the parts, a rename, and the transaction that publishes the outcome."""
+
+import logging
+from datetime import timedelta
+
+from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+from portal import exceptions
+from portal.exceptions import StatusConflict
+from portal.models import UploadSession
+from portal.services import cleanup
+from portal.services.outcomes import record_failed, record_stored
+from portal.services.space import storage_errors
+from portal.storage.base import RangeBusy
+
+logger = logging.getLogger("portal.finalize")
+
+#: A file at neither of its two places is looked for this often before it is called damaged.
+LOST_AFTER_ATTEMPTS = 5
+BACKOFF_LIMIT = timedelta(minutes=10)
+
+
+def work_claim(claim, *, storage):
+    """Finalize the claimed session as far as it goes now; repeatable, by anybody who holds the claim.
+
+    Afterwards the session is COMPLETE or FAILED, or it is FINALIZING still: a fault of the storage is tried again
+    later, and a claim that was lost is somebody else's work.
+    """
+    try:
+        _work(claim, storage)
+    except StatusConflict:
+        logger.info("claim of session %s was lost", claim.session.pk)
+
+
+def _work(claim, storage):
+    session = claim.session
+    try:
+        with storage_errors(), storage.hold(session.staging_key, session.object_key) as held:
+            claim.beat()
+            failure, sha256 = _verify(session, held, claim)
+            if failure is None:
+                held.publish()
+                # The lock on the file is kept until the outcome of this is known.
+                _publish(claim, sha256, storage.backend)
+            else:
+                _fail(claim, failure)
+    except RangeBusy:
+        claim.put_off(timedelta(seconds=1), count=False)
+    except FileNotFoundError:
+        if session.attempts + 1 < LOST_AFTER_ATTEMPTS:
+            claim.put_off(_backoff(session))
+        else:
+            logger.critical("bytes of session %s are at neither of their places", session.pk)
+            _fail(claim, exceptions.BytesDamaged)
+    except (exceptions.StorageUnavailable, exceptions.OutOfSpace):
+        _wait_out(claim)
+    else:
+        if failure is not None:
+            cleanup.remove_bytes(session, storage=storage, to_trash=failure is exceptions.BytesDamaged)
+
+
+def _verify(session, held, claim):
+    """Return `(failure, sha256)`: the error that the bytes deserve, or None."""
+    parts = list(session.parts.order_by("number").values_list("size_bytes", "blake3"))
+    sizes = [size for size, _ in parts]
+    if len(parts) != session.total_parts or sum(sizes) != session.total_size_bytes:
+        return exceptions.BytesDamaged, ""
+    sha256, digests = held.digest(sizes, beat=claim.beat)
+    if digests != [digest for _, digest in parts] or held.size != session.total_size_bytes:
+        logger.critical("bytes of session %s are not those that were recorded", session.pk)
+        return exceptions.BytesDamaged, sha256
+    if session.declared_sha256 and session.declared_sha256 != sha256:
+        return exceptions.Sha256Mismatch, sha256
+    return None, sha256
+
+
+def _publish(claim, sha256, backend):
+    """Record the file as STORED; when the answer to COMMIT is lost, the row itself says what became of it."""
+    session = claim.session
+    try:
+        record_stored(session, sha256=sha256, backend=backend, where=claim.held)
+    except (OperationalError, InterfaceError):
+        connection.close()
+        if UploadSession.objects.get(pk=session.pk).status != UploadSession.Status.COMPLETE:
+            raise
+
+
+def _fail(claim, failure):
+    record_failed(
+        claim.session,
+        UploadSession.Status.FAILED,
+        code=failure.code,
+        detail=failure.detail,
+        where=claim.held,
+    )
+
+
+def _wait_out(claim):
+    """Try again later, until the session's lifetime is over: no state lasts for ever."""
+    if claim.session.expires_at and claim.session.expires_at <= timezone.now():
+        _fail(claim, exceptions.StorageError)
+    else:
+        claim.put_off(_backoff(claim.session))
+
+
+def _backoff(session):
+    return min(timedelta(seconds=2**session.attempts), BACKOFF_LIMIT)

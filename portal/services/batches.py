@@ -1,0 +1,86 @@
+"""Batches: make, find, list, and count what happens to their files."""
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from portal import access
+from portal.exceptions import BatchCancelled, BatchCompleted, BatchSealed
+from portal.models import UploadBatch
+from portal.services import outbox
+from portal.services.pages import prefix_range, read_page
+from portal.services.transactions import write_transaction
+
+#: What closes a batch to a change, and the error that says so.
+CLOSED_BY = {"cancelled_at": BatchCancelled, "completed_at": BatchCompleted, "sealed_at": BatchSealed}
+TO_JOIN = ("cancelled_at", "completed_at", "sealed_at")
+TO_REOPEN = ("cancelled_at", "completed_at")
+TO_LEAVE = ("completed_at",)
+
+
+def create_batch(caller, *, name="", metadata=None, expected_files=None, keep=None):
+    """Make a batch of the caller's; `keep(batch)` runs inside the transaction (idempotency)."""
+    batch = UploadBatch(owner=caller.user, name=name, metadata=metadata or {}, expected_files=expected_files)
+    with write_transaction():
+        batch.save(force_insert=True)
+        if keep:
+            keep(batch)
+    return batch
+
+
+def get_batch(caller, batch_id):
+    """Return the batch with its counters, one query; raises NotFound if it is not the caller's."""
+    return access.get_batch(caller, batch_id)
+
+
+def list_batches(caller, fields, *, status=None, **page):
+    """Return a Page of the caller's batches, newest first."""
+    rows = access.batches_of(caller)
+    return read_page(rows.filter(status=status) if status else rows, fields, newest_first=True, **page)
+
+
+def list_batch_files(batch, fields, *, status=None, path_prefix=None, **page):
+    """Return a Page of the batch's files by id; by path, compared bytewise, when `path_prefix` is given."""
+    rows = batch.files.filter(status=status) if status else batch.files.all()
+    if path_prefix is None:
+        return read_page(rows, fields, **page)
+    start, below = prefix_range(path_prefix)
+    rows = rows.filter(path__gte=start)
+    return read_page(rows.filter(path__lt=below) if below else rows, fields, key="path", **page)
+
+
+def update_batch_counters(batch_id, *, total=0, stored=0, failed=0, total_bytes=0, stored_bytes=0, open_to=()):
+    """Move the counters of a batch by what one transition did; no batch, nothing to do.
+
+    Only inside the transaction of that transition, only when it won, and last in it: the row of a busy batch is
+    locked from here to the end of the commit. `open_to` names the columns that must still be empty (TO_JOIN, …); if
+    one is not, raises the error that says so, and the transaction rolls back.
+    """
+    if batch_id is None:
+        return
+    batch = UploadBatch.objects.filter(pk=batch_id)
+    moved = batch.filter(**{f"{name}__isnull": True for name in open_to}).update(
+        total_files=F("total_files") + total,
+        stored_count=F("stored_count") + stored,
+        failed_count=F("failed_count") + failed,
+        total_bytes=F("total_bytes") + total_bytes,
+        stored_bytes=F("stored_bytes") + stored_bytes,
+        updated_at=Now(),
+    )
+    if not moved:
+        refuse_closed(batch.get(), open_to)
+    if stored > 0:
+        complete_batch(batch_id)
+
+
+def complete_batch(batch_id):
+    """Give the batch its `completed_at` and its event, once, when all that it expects is stored."""
+    due = UploadBatch.objects.filter(pk=batch_id, completed_at__isnull=True, stored_count__gte=F("expected_files"))
+    if due.update(completed_at=Now()):
+        outbox.record_batch_completed(batch_id)
+
+
+def refuse_closed(batch, open_to):
+    """Raise the error of the first column of `open_to` that closes the batch; return when it is open."""
+    for name in open_to:
+        if getattr(batch, name) is not None:
+            raise CLOSED_BY[name]

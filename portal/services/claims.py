@@ -1,0 +1,91 @@
+"""The claim on a finalize: who works on it, until when, by the database's clock."""
+
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from portal.exceptions import StatusConflict
+from portal.models import UploadSession
+from portal.services.limits import session_lifetime
+from portal.services.transactions import write_transaction
+from portal.services.transitions import advance, update_claimed
+
+LEASE = timedelta(seconds=60)
+RENEW_AFTER_SECONDS = LEASE.total_seconds() / 3
+
+
+class Claim:
+    """Our right to finalize one session; it is lost when its lease runs out and somebody else takes it."""
+
+    def __init__(self, session, token):
+        self.session, self.token = session, token
+        self._renew_at = time.monotonic() + RENEW_AFTER_SECONDS
+
+    @property
+    def held(self):
+        """The condition that the claim is still ours, for the query that publishes."""
+        return Q(claim_token=self.token)
+
+    def renew(self):
+        """Hold the lease from now on anew; raises StatusConflict when the claim is lost."""
+        with write_transaction():
+            if not update_claimed(self.session, self.token, lease_until=Now() + LEASE):
+                raise StatusConflict("Somebody else finalizes this session now.")
+        self._renew_at = time.monotonic() + RENEW_AFTER_SECONDS
+
+    def beat(self):
+        """Renew the lease when a third of it has passed; cheap enough to be called for every block."""
+        if time.monotonic() >= self._renew_at:
+            self.renew()
+
+    def leave(self):
+        """Give the claim up at once, for the worker to take."""
+        self.put_off(timedelta(0), count=False)
+
+    def put_off(self, delay, *, count=True):
+        """Leave the work to whoever comes after `delay`; `count` it as an attempt that failed."""
+        with write_transaction():
+            update_claimed(self.session, self.token, lease_until=Now() + delay, attempts=F("attempts") + int(count))
+
+
+def claim_session(session):
+    """Freeze the parts of an open, complete session and claim it: it is FINALIZING.
+
+    The destination is made here and kept in the row before any byte moves, so that a crash after the rename still
+    finds them. Raises StatusConflict when it changed, or parts are missing.
+    """
+    claim = Claim(session, uuid4())
+    session.object_key = session.object_key or new_object_key()
+    # Storage faults are waited out for a whole lifetime, then the file is FAILED.
+    session.expires_at = timezone.now() + session_lifetime()
+    with write_transaction():
+        advance(
+            session,
+            UploadSession.Status.FINALIZING,
+            where=Q(completed_parts=F("total_parts")),
+            claim_token=claim.token,
+            lease_until=Now() + LEASE,
+            object_key=session.object_key,
+            expires_at=session.expires_at,
+        )
+    return claim
+
+
+def take_over(session):
+    """Claim a FINALIZING session whose lease has run out; return the Claim, or None when somebody was faster."""
+    claim = Claim(session, uuid4())
+    with write_transaction():
+        free = UploadSession.objects.claimable().filter(pk=session.pk, claim_token=session.claim_token)
+        taken = free.update(claim_token=claim.token, lease_until=Now() + LEASE)
+    return claim if taken else None
+
+
+def new_object_key():
+    """Return a fresh place for the bytes of a file: generated, never made of a name that a client sent."""
+    name = uuid7().hex
+    return f"{name[-2:]}/{name[-4:-2]}/{name}"

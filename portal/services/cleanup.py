@@ -1,0 +1,141 @@
+"""The one module that deletes bytes, and ends what was left alone.
+
+Bytes that a row calls dead go at once. Bytes that no row names go by age, by way of the trash.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from portal.exceptions import PortalError, StatusConflict, StorageUnavailable
+from portal.models import IdempotencyKey, IngestFile, UploadSession
+from portal.services.outcomes import record_failed
+from portal.services.space import storage_errors
+from portal.services.transactions import write_transaction
+
+logger = logging.getLogger("portal.cleanup")
+
+BLOCK = 100
+#: A day: longer than any opening or finalize can take between making bytes and naming them.
+UNNAMED_AGE_SECONDS = 24 * 3600
+#: A sweep that wants more than this at once is more likely wrong than right.
+SWEEP_LIMIT, SWEEP_SHARE = 1000, 0.05
+IDEMPOTENCY_KEPT = timedelta(hours=48)
+
+
+def expire_sessions(*, storage, limit=1000):
+    """End up to `limit` open sessions that were left alone past their lifetime; return how many."""
+    expired = 0
+    overdue = UploadSession.objects.overdue().select_related("file__owner").order_by("expires_at")
+    for session in overdue[:limit]:
+        try:
+            # A part may have come in after the list was read: the condition is asked again in the UPDATE.
+            record_failed(
+                session,
+                UploadSession.Status.EXPIRED,
+                code="expired",
+                detail="The session was left alone for longer than its lifetime.",
+                where=Q(expires_at__lte=Now()),
+            )
+        except StatusConflict:
+            continue
+        expired += 1
+        remove_bytes(session, storage=storage)
+    return expired
+
+
+def remove_bytes(session, *, storage, to_trash=False):
+    """Remove the bytes of a dead session from both its places; a fault leaves them for the next round.
+
+    Nothing is unlinked before the row is read back as dead; a failed file that may hold evidence goes `to_trash`.
+    """
+    row = UploadSession.objects.dead().filter(pk=session.pk).first()
+    if row is None:
+        return
+    remove_staging = storage.trash_staging if to_trash else storage.remove_staging
+    remove_object = storage.trash_object if to_trash else storage.remove_object
+    try:
+        with storage_errors():
+            remove_staging(row.staging_key)
+            if row.object_key:
+                remove_object(row.object_key)
+    except PortalError:
+        logger.warning("bytes of session %s stay for now", row.pk)
+        return
+    if row.file_id is None:
+        UploadSession.objects.filter(pk=row.pk, file__isnull=True).delete()
+    else:
+        UploadSession.objects.filter(pk=row.pk).update(bytes_removed=True)
+
+
+def remove_dead_bytes(*, storage):
+    """Remove what earlier rounds, or processes that died, left of dead sessions; return how many were looked at."""
+    looked_at, last = 0, None
+    while True:
+        block = UploadSession.objects.dead().filter(bytes_removed=False).order_by("id")
+        block = list((block.filter(pk__gt=last) if last else block)[:BLOCK])
+        for session in block:
+            remove_bytes(session, storage=storage)
+        looked_at += len(block)
+        if len(block) < BLOCK:
+            return looked_at
+        last = block[-1].pk
+
+
+def sweep_unnamed(*, storage, older_than=UNNAMED_AGE_SECONDS):
+    """Move bytes that no row names and that are `older_than` seconds to the trash; empty the trash of older ones.
+
+    Returns how many were moved. Refuses with StorageUnavailable when it would take suspiciously many.
+    """
+    moved = 0
+    with storage_errors():
+        for kind, named in (("staging", _named_staging), ("objects", _named_objects)):
+            # Listed before the database is asked: a row that is committed later names younger bytes.
+            unnamed = []
+            for keys in _blocks(storage.old_keys(kind, older_than_seconds=older_than)):
+                unnamed += sorted(set(keys) - named(keys))
+                if len(unnamed) > SWEEP_LIMIT and len(unnamed) > SWEEP_SHARE * storage.count_keys(kind):
+                    raise StorageUnavailable(f"Refused: over {SWEEP_LIMIT} of {kind} are named by no row.")
+            move = storage.trash_staging if kind == "staging" else storage.trash_object
+            for key in unnamed:
+                age = storage.age_seconds(kind, key)
+                if age is not None and age > older_than and not named([key]):
+                    move(key)
+                    moved += 1
+        for name in storage.old_keys("trash", older_than_seconds=older_than):
+            storage.purge_trash(name)
+    return moved
+
+
+def drop_old_idempotency_keys():
+    """Delete idempotency keys past the time for which they are kept; return how many."""
+    old = IdempotencyKey.objects.filter(created_at__lt=Now() - IDEMPOTENCY_KEPT)
+    with write_transaction():
+        return IdempotencyKey.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:1000])).delete()[0]
+
+
+def _named_staging(keys):
+    """Return those of the staging `keys` whose session is alive, or dead with its bytes still to be removed."""
+    by_id = {key.split("/")[-1]: key for key in keys}
+    rows = UploadSession.objects.filter(pk__in=list(by_id)).exclude(status=UploadSession.Status.COMPLETE)
+    return {by_id[pk.hex] for pk in rows.filter(bytes_removed=False).values_list("pk", flat=True)}
+
+
+def _named_objects(keys):
+    """Return those of the object `keys` that a session or a file names."""
+    sessions = UploadSession.objects.filter(object_key__in=keys, bytes_removed=False)
+    files = IngestFile.objects.filter(storage_key__in=keys)
+    return set(sessions.values_list("object_key", flat=True)) | set(files.values_list("storage_key", flat=True))
+
+
+def _blocks(items):
+    block = []
+    for item in items:
+        block.append(item)
+        if len(block) == BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block

@@ -1,0 +1,109 @@
+"""Finalize: turn the parts of a session into a STORED file, once, whoever asks and however often."""
+
+import threading
+import time
+
+from django.conf import settings
+
+from portal import exceptions
+from portal.exceptions import MissingParts, NotFound, SessionClosed, StatusConflict
+from portal.models import UploadSession
+from portal.services.assemble import work_claim
+from portal.services.claims import claim_session, take_over
+from portal.services.sessions import missing_ranges, received_ranges
+
+Status = UploadSession.Status
+
+#: How long a call waits for work that somebody else does before it answers 202.
+WAIT_SECONDS = 2.5
+POLL_SECONDS = 0.05
+#: Files up to this size are hashed at once, always; larger ones need a slot, so that a few callers cannot hold all
+#: database threads of the process.
+QUICK_BYTES = 8 * 2**20
+_slots = threading.BoundedSemaphore(2)
+_waiters = threading.BoundedSemaphore(4)
+
+#: The errors that a FAILED session is answered with again.
+FAILURES = {
+    error.code: error for error in (exceptions.Sha256Mismatch, exceptions.BytesDamaged, exceptions.StorageError)
+}
+
+
+def finalize_session(session, *, storage):
+    """Turn the parts of `session` into a STORED file and return it, or None when that goes on without the caller.
+
+    Safe to call again: the answer is the same. Raises MissingParts (the session stays open), SessionClosed, or the
+    error that failed the session, such as Sha256Mismatch.
+    """
+    claim = _claim_if_open(session)
+    if claim is not None:
+        _work_or_leave(claim, storage)
+    return _wait_for_outcome(session)
+
+
+def finalize_again(*, storage, limit=100):
+    """Work on up to `limit` finalizes that wait for somebody; return how many sessions were worked on."""
+    waiting = UploadSession.objects.claimable().select_related("file__owner").order_by("lease_until")
+    worked = 0
+    for session in waiting[:limit]:
+        claim = take_over(session)
+        if claim is not None:
+            work_claim(claim, storage=storage)
+            worked += 1
+    return worked
+
+
+def _claim_if_open(session):
+    """Return our claim, or None when the session is being finalized or has ended."""
+    while session.status in UploadSession.OPEN:
+        if session.completed_parts < session.total_parts:
+            missing = missing_ranges(received_ranges(session), session.total_parts)
+            if missing:
+                raise MissingParts(missing_parts=missing)
+        try:
+            return claim_session(session)
+        except StatusConflict:
+            session.refresh_from_db()
+    return None
+
+
+def _work_or_leave(claim, storage):
+    """Do the work here when it is short, or a slot is free; else leave it to the worker at once."""
+    size = claim.session.total_size_bytes
+    if size <= QUICK_BYTES:
+        work_claim(claim, storage=storage)
+    elif size <= settings.PORTAL_FINALIZE_INLINE_BYTES and _slots.acquire(blocking=False):
+        try:
+            work_claim(claim, storage=storage)
+        finally:
+            _slots.release()
+    else:
+        claim.leave()
+
+
+def _wait_for_outcome(session):
+    """Return the file once the session is COMPLETE; None when it is FINALIZING for longer than a call waits."""
+    if session.status != Status.FINALIZING:
+        return _outcome(session)
+    if not _waiters.acquire(blocking=False):
+        return None
+    try:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while session.status == Status.FINALIZING and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            session.refresh_from_db()
+    finally:
+        _waiters.release()
+    return _outcome(session)
+
+
+def _outcome(session):
+    if session.status == Status.FINALIZING:
+        return None
+    if session.status == Status.COMPLETE:
+        if session.file is None:
+            raise NotFound
+        return session.file
+    if session.status == Status.FAILED:
+        raise FAILURES.get(session.error["code"], SessionClosed)(session.error["detail"])
+    raise SessionClosed

@@ -1,0 +1,71 @@
+"""Write events to the outbox, inside the transaction of the change that they tell. Delivery comes with PEP 0017."""
+
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from portal.models import OutboxEvent, UploadBatch
+
+
+def record_file_uploaded(session, file):
+    """Write `file.uploaded` for `file`, which has just become STORED by `session`."""
+    storage = {"backend": file.storage_backend, "bucket": None, "key": file.storage_key}
+    _record(OutboxEvent.Type.FILE_UPLOADED, session, file, {"file": _file_members(file) | {"storage": storage}})
+
+
+def record_file_failed(session, file):
+    """Write `file.failed` for `file`, which has just become FAILED by `session`."""
+    members = {"file": _file_members(file), "error": file.error}
+    _record(OutboxEvent.Type.FILE_FAILED, session, file, members)
+
+
+def record_batch_completed(batch_id):
+    """Write `batch.completed` for the batch, which has just got its `completed_at`."""
+    batch = UploadBatch.objects.get(pk=batch_id)
+    counters = ("total_files", "stored_count", "failed_count", "total_bytes", "stored_bytes")
+    members = {"id": str(batch.pk), "name": batch.name, "status": batch.status}
+    members |= {name: getattr(batch, name) for name in counters}
+    members["completed_at"] = _rfc3339(batch.completed_at)
+    event = OutboxEvent(
+        event_type=OutboxEvent.Type.BATCH_COMPLETED, owner_id=batch.owner_id, subject_id=batch.pk, batch_id=batch.pk
+    )
+    _save(event, {"batch": members})
+
+
+def _record(event_type, session, file, members):
+    event = OutboxEvent(
+        event_type=event_type,
+        owner_id=file.owner_id,
+        subject_id=session.pk,
+        batch_id=file.batch_id,
+        file_id=file.pk,
+    )
+    actor = {"user_id": file.owner_id, "username": file.owner.get_username()}
+    _save(event, members | {"actor": actor})
+
+
+def _save(event, members):
+    event.pk = uuid7()
+    event.created_at = timezone.now()
+    event.payload = {
+        "event_type": str(event.event_type),
+        "event_id": str(event.pk),
+        "occurred_at": _rfc3339(event.created_at),
+        **members,
+    }
+    event.save(force_insert=True)
+
+
+def _file_members(file):
+    return {
+        "id": str(file.pk),
+        "batch_id": str(file.batch_id) if file.batch_id else None,
+        "filename": file.original_filename,
+        "path": file.path,
+        "content_type": file.content_type,
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256 or None,
+    }
+
+
+def _rfc3339(moment):
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,150 @@
+"""Upload sessions: open one, look at it, abort it."""
+
+import time
+
+from django.db import IntegrityError
+from django.utils import timezone
+
+from portal import access
+from portal.exceptions import PathTaken, SessionClosed, StatusConflict, StorageUnavailable
+from portal.models import IngestFile, UploadSession
+from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, update_batch_counters
+from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
+from portal.services.outcomes import record_failed
+from portal.services.pages import read_page
+from portal.services.space import refuse_when_full, storage_errors
+from portal.services.transactions import write_transaction
+from portal.services.transitions import advance
+
+#: Clean-up may take bytes that no row names after a day; an opening must be over long before.
+OPENING_LIMIT_SECONDS = 3600
+
+
+def create_session(
+    caller,
+    *,
+    original_filename,
+    total_size_bytes,
+    storage,
+    content_type="application/octet-stream",
+    batch_id=None,
+    path=None,
+    sha256="",
+    chunk_size_bytes=None,
+    metadata=None,
+    keep=None,
+):
+    """Open a file and its session, or open a FAILED file of this path again; `keep(session)` runs in the transaction.
+
+    Sizes are bytes. Raises FileTooLarge, NotFound (the batch), PathTaken, BatchCompleted, OutOfSpace.
+    """
+    chunk_size = choose_chunk_size(total_size_bytes, chunk_size_bytes)
+    batch = access.get_batch(caller, batch_id) if batch_id else None
+    file = _file_on_path(batch, path)
+    if batch:
+        refuse_closed(batch, TO_REOPEN if file else TO_JOIN)
+    session = UploadSession(
+        owner=caller.user,
+        chunk_size_bytes=chunk_size,
+        total_parts=count_parts(total_size_bytes, chunk_size),
+        total_size_bytes=total_size_bytes,
+        declared_sha256=sha256,
+        expires_at=timezone.now() + session_lifetime(),
+    )
+    # 1 The staging file is durable before the row that names it; parts never create it.
+    began = time.monotonic()
+    refuse_when_full(storage)
+    with storage_errors():
+        storage.create_staging(session.staging_key)
+    if time.monotonic() - began > OPENING_LIMIT_SECONDS:
+        raise StorageUnavailable("The storage took too long to open the session; try again.")
+    # 2 File, session, kept answer, counters: together or not at all.
+    described = {
+        "original_filename": original_filename,
+        "content_type": content_type,
+        "size_bytes": total_size_bytes,
+        "metadata": metadata or {},
+    }
+    try:
+        with write_transaction():
+            session.file, counts = _join(caller, session, file, batch, path, described)
+            session.save(force_insert=True)
+            if keep:
+                keep(session)
+            update_batch_counters(batch.pk if batch else None, **counts)
+    except (IntegrityError, StatusConflict) as error:
+        # Somebody else took the path between the look and the transaction.
+        if batch is None or path is None:
+            raise
+        raise PathTaken from error
+    return session
+
+
+def _file_on_path(batch, path):
+    """Return the FAILED file that has `path` in `batch` already, None if the path is free; else raises PathTaken."""
+    if batch is None or path is None:
+        return None
+    file = batch.files.filter(path=path).first()
+    if file and file.status != IngestFile.Status.FAILED:
+        raise PathTaken
+    return file
+
+
+def _join(caller, session, file, batch, path, described):
+    """Insert the file, or move the FAILED one back; return it and what the batch's counters gain."""
+    size = described["size_bytes"]
+    if file is None:
+        file = IngestFile(owner=caller.user, batch=batch, path=path, session_id=session.pk, **described)
+        file.save(force_insert=True)
+        return file, {"total": 1, "total_bytes": size, "open_to": TO_JOIN}
+    gained = size - file.size_bytes
+    advance(file, IngestFile.Status.UPLOADING, session_id=session.pk, error=None, **described)
+    return file, {"failed": -1, "total_bytes": gained, "open_to": TO_REOPEN}
+
+
+def list_sessions(caller, fields, *, status=None, **page):
+    """Return a Page of the caller's sessions, newest first."""
+    rows = access.sessions_of(caller)
+    return read_page(rows.filter(status=status) if status else rows, fields, newest_first=True, **page)
+
+
+def received_ranges(session):
+    """Return the part numbers on record as ranges `[[first, last], …]`; one query, at most 10,000 numbers."""
+    ranges = []
+    for number in session.parts.order_by("number").values_list("number", flat=True):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ranges
+
+
+def missing_ranges(received, total_parts):
+    """Return the ranges of part numbers in 1..total_parts that are not in `received`."""
+    missing, expected = [], 1
+    for first, last in received:
+        if first > expected:
+            missing.append([expected, first - 1])
+        expected = last + 1
+    if expected <= total_parts:
+        missing.append([expected, total_parts])
+    return missing
+
+
+def abort_session(session):
+    """Give up an open session: the file is FAILED with `aborted`; again on an ABORTED one does nothing.
+
+    Raises SessionClosed when it is finalizing or has ended otherwise. The bytes are for `cleanup` to remove.
+    """
+    # A part that lands moves INIT to IN_PROGRESS under us: look again, the second look is final.
+    for _ in range(3):
+        if session.status == UploadSession.Status.ABORTED:
+            return
+        if session.status not in UploadSession.OPEN:
+            break
+        try:
+            record_failed(session, UploadSession.Status.ABORTED, code="aborted", detail="The upload was given up.")
+            return
+        except StatusConflict:
+            session.refresh_from_db()
+    raise SessionClosed

@@ -1,0 +1,69 @@
+"""API tokens: make one, find its caller, revoke it."""
+
+import contextlib
+import hashlib
+import secrets
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from portal.access import DEFAULT_SCOPES, SCOPES, Caller
+from portal.exceptions import Invalid, NotAuthenticated
+from portal.models import ApiToken
+
+#: Marks our tokens for people and for scanners of leaked secrets.
+PREFIX = "ptl_"
+
+
+def create_token(user, *, name="", scopes=DEFAULT_SCOPES, expires_in=None):
+    """Make a token of `user`; return `(row, token)`. The token cannot be had again: only its SHA-256 is kept."""
+    unknown = set(scopes) - set(SCOPES)
+    if unknown:
+        raise Invalid(f"Unknown scope: {', '.join(sorted(unknown))}. There are: {', '.join(SCOPES)}.")
+    token = PREFIX + secrets.token_urlsafe(32)
+    row = ApiToken.objects.create(
+        user=user,
+        name=name,
+        digest=_digest(token),
+        prefix=token[:10],
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        expires_at=timezone.now() + expires_in if expires_in else None,
+    )
+    return row, token
+
+
+def authenticate_token(token):
+    """Return the Caller of `token`, one query; raises NotAuthenticated if it is unknown, expired or revoked."""
+    row = ApiToken.objects.select_related("user").filter(digest=_digest(token)).first()
+    if row is None or row.state == "revoked" or not row.user.is_active:
+        raise NotAuthenticated
+    if row.state == "expired":
+        raise NotAuthenticated("The token has expired.")
+    return Caller(user=row.user, scopes=frozenset(row.scopes))
+
+
+def revoke_tokens(rows):
+    """Revoke the tokens of the queryset `rows` that are not revoked yet; return how many that were."""
+    return rows.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
+
+
+def list_tokens(*, username=None, with_ended=False):
+    """Return the tokens, oldest first, with their users; only those that are active unless `with_ended`."""
+    rows = ApiToken.objects.all() if with_ended else ApiToken.objects.active()
+    if username is not None:
+        rows = rows.filter(user__username=username)
+    return rows.select_related("user").order_by("id")
+
+
+def find_tokens(text):
+    """Return the tokens that an operator may mean by `text`: a whole token, its id or its first characters."""
+    # A prefix of fewer characters than are kept would revoke too much at once.
+    named = Q(digest=_digest(text)) | Q(prefix=text)
+    with contextlib.suppress(ValueError):
+        named |= Q(pk=UUID(text))
+    return ApiToken.objects.filter(named)
+
+
+def _digest(token):
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,62 @@
+"""The one place where a status is written: compare-and-set, so that each move happens once on any database."""
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from portal.exceptions import SessionClosed, StatusConflict
+from portal.models import UploadSession
+
+
+def advance(row, to, *, where=None, **fields):
+    """Move `row` to status `to` and set `fields` with it, or raise StatusConflict and change nothing.
+
+    `where` (a Q) names what else must hold at that moment, such as the claim's token.
+    """
+    seen = row.status
+    if to not in row.TRANSITIONS[seen]:
+        raise StatusConflict(f"{row} cannot become {to}.")
+    if not _compare_and_set(row, where, status=to, status_at=Now(), **fields):
+        raise StatusConflict(f"{row} changed while you were looking.")
+    row.status = to
+
+
+def update_claimed(session, token, **fields):
+    """Set `fields` of a FINALIZING session while its claim is still `token`; return False if it is not."""
+    return _compare_and_set(session, Q(claim_token=token), **fields)
+
+
+def remove_row(row):
+    """Delete `row` while it has the status that was seen, or raise StatusConflict and delete nothing."""
+    if not type(row).objects.filter(pk=row.pk, status=row.status).delete()[0]:
+        raise StatusConflict(f"{row} changed while you were looking.")
+
+
+def record_part_in(session_id, *, size, lifetime):
+    """Count one part of `size` bytes into its session and move its end on by `lifetime`, while it is open.
+
+    Raises SessionClosed otherwise; called inside the transaction that inserts the part, which then rolls back. This
+    one UPDATE both counts the part and keeps the session open until the commit.
+    """
+    hit = UploadSession.objects.open().filter(pk=session_id)
+    if not hit.update(
+        status=UploadSession.Status.IN_PROGRESS,
+        completed_parts=F("completed_parts") + 1,
+        received_bytes=F("received_bytes") + size,
+        expires_at=Now() + lifetime,
+    ):
+        raise SessionClosed
+
+
+def raise_fence(session_id):
+    """Count one more writer that found unrecorded data, while the session is open; raises SessionClosed otherwise.
+
+    Its commit waits for any transaction that still holds the session's row (PostgreSQL), and overwrites the tail
+    that a killed writer left in the WAL (SQLite): whatever that writer sent has landed, or never will.
+    """
+    if not UploadSession.objects.open().filter(pk=session_id).update(fence=F("fence") + 1):
+        raise SessionClosed
+
+
+def _compare_and_set(row, where, **fields):
+    hit = type(row).objects.filter(where or Q(), pk=row.pk, status=row.status)
+    return bool(hit.update(**fields))

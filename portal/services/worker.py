@@ -1,0 +1,97 @@
+"""The background work: the rows are the queue, and every round does what is due."""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+
+from django.db import Error as AnyDatabaseError
+from django.db import close_old_connections, connections
+
+from portal.exceptions import PortalError
+from portal.services import cleanup
+from portal.services.finalize import finalize_again
+
+logger = logging.getLogger("portal.worker")
+
+#: A finalize that waits for the worker has a client behind it; the rest is in no hurry.
+POLL_SECONDS = 0.5
+EXPIRE_SECONDS = 30
+SWEEP_SECONDS = 3600
+
+
+@dataclass
+class Done:
+    """How much one round of clean-up did."""
+
+    expired: int = 0
+    finalized: int = 0
+    removed: int = 0
+    swept: int = 0
+    keys_dropped: int = 0
+
+    def __str__(self):
+        return " ".join(f"{name}={count}" for name, count in asdict(self).items())
+
+
+def clean_up(*, storage, sweep=True, progress=lambda step: None):
+    """Do one whole round: expire, finalize what waits, remove dead bytes, sweep; return what was Done.
+
+    `progress(step)` hears the name of each step as it begins.
+    """
+    done = Done()
+    progress("expiring sessions")
+    while (ended := cleanup.expire_sessions(storage=storage)) > 0:
+        done.expired += ended
+    progress("taking up finalizes")
+    while (worked := finalize_again(storage=storage)) > 0:
+        done.finalized += worked
+    progress("removing dead bytes")
+    done.removed = cleanup.remove_dead_bytes(storage=storage)
+    if sweep:
+        progress("sweeping bytes that no row names")
+        done.swept = cleanup.sweep_unnamed(storage=storage)
+    progress("dropping old idempotency keys")
+    while (dropped := cleanup.drop_old_idempotency_keys()) > 0:
+        done.keys_dropped += dropped
+    return done
+
+
+class Worker:
+    """Does what is due until it is told to stop; a fault of database or storage is waited out."""
+
+    def __init__(self, *, storage, stopped, now=time.monotonic):
+        #: `stopped(seconds)` waits and is true when a stop is asked for.
+        self.storage, self.stopped, self.now = storage, stopped, now
+        self._clean_at = self._sweep_at = 0.0
+        self._pause = POLL_SECONDS
+
+    def run(self):
+        """Work until a stop is asked for; a finalize that is under way is brought to its end first."""
+        while not self.stopped(self._pause):
+            self.round()
+
+    def round(self):
+        """Do what is due now; return False when a fault ended it early."""
+        close_old_connections()
+        try:
+            self._work()
+        except (PortalError, AnyDatabaseError) as error:
+            # Nothing is half done: the rows still say what is due.
+            logger.warning("worker waits: %s", error)
+            connections.close_all()
+            self._pause = min(self._pause * 2, EXPIRE_SECONDS)
+            return False
+        self._pause = POLL_SECONDS
+        return True
+
+    def _work(self):
+        finalize_again(storage=self.storage, limit=10)
+        now = self.now()
+        if now < self._clean_at:
+            return
+        sweep = now >= self._sweep_at
+        self._clean_at = now + EXPIRE_SECONDS
+        self._sweep_at = now + SWEEP_SECONDS if sweep else self._sweep_at
+        done = clean_up(storage=self.storage, sweep=sweep)
+        if any(asdict(done).values()):
+            logger.info("cleaned up: %s", done)

@@ -1,0 +1,25 @@
+"""Where bytes live: `get_storage()` gives the backend that the settings name; `base` is the contract."""
+
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+
+from portal.storage.base import NoSpace, RangeBusy, Storage, StorageMisconfigured, StorageUnavailable
+from portal.storage.local import LocalStorage
+
+__all__ = ["NoSpace", "RangeBusy", "Storage", "StorageMisconfigured", "StorageUnavailable", "get_storage"]
+
+
+def get_storage() -> Storage:
+    """Return the one Storage of PORTAL_STORAGE_URL in this process; refuses a URL that it does not know."""
+    return _open_storage(settings.PORTAL_STORAGE_URL)
+
+
+@cache
+def _open_storage(url):
+    # Taken as it stands, never percent-decoded: a folder may have any name, and the default is a path.
+    folder = url.removeprefix("file://")
+    if folder == url or not folder.startswith("/") or not folder.strip("/"):
+        raise StorageMisconfigured(f"PORTAL_STORAGE_URL must be file:///absolute/folder, not {url!r}.")
+    return LocalStorage(Path(folder))

@@ -1,0 +1,114 @@
+"""A request's body as it comes in: counted, timed, and refused when it breaks off, overruns or drips."""
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager
+
+from portal.exceptions import BodyIncomplete, Invalid, TooSlow
+
+#: A client that sends nothing for so long is taken for gone.
+SILENCE_SECONDS = 30
+#: A client that stays under this rate over this window holds a place that an honest one could use.
+RATE_BYTES, RATE_SECONDS = 1024, 60
+#: How often the clock is looked at; one timer a request, not one a piece.
+TICK_SECONDS = 1
+
+
+def read_content_length(exchange):
+    """Return the body's declared length, or None when there is none or the body is chunked; refuses a bad one."""
+    values = set(exchange.values(b"content-length"))
+    if exchange.values(b"transfer-encoding") or not values:
+        return None
+    text = values.pop()
+    if values or not text.isdigit() or len(text) > 19:
+        raise Invalid("The Content-Length is not one whole number.")
+    return int(text)
+
+
+class Body:
+    """The body of one request; `length` is None when it is chunked. Only the client's time counts, not ours."""
+
+    def __init__(self, receive, length):
+        self.length = length
+        self.received = 0
+        self.ended = False
+        #: The connection is gone, or not worth reading on: nothing is drained after the answer.
+        self.broken = False
+        self._receive = receive
+        self._verdict = None
+        self._waiting_since = None
+        #: Seconds of the reading that we spent on our own work.
+        self._ours = 0.0
+        #: (seconds of the client's own, bytes received) at each look of the last window.
+        self._samples = deque()
+
+    @property
+    def complete(self):
+        """True when the last byte has come."""
+        return self.ended or self.received == self.length
+
+    def silent_for(self):
+        """Return the seconds for which we have been waiting for the client; 0 while we work ourselves."""
+        return 0 if self._waiting_since is None else self._now() - self._waiting_since
+
+    def cut(self, error):
+        """End the reading with `error`; does nothing unless we are waiting for the client."""
+        if self._waiting_since is not None and self._verdict is None:
+            self._verdict = error
+            self._deadline.reschedule(self._now())
+
+    @asynccontextmanager
+    async def paced(self):
+        """Hold the client to its pace while the body is read inside; raises TooSlow, or what `cut` was given."""
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
+        self._started_at = self._returned_at = self._now()
+        self._samples.append((0.0, 0))
+        self._timer = self._loop.call_later(TICK_SECONDS, self._look)
+        try:
+            async with asyncio.timeout(None) as self._deadline:
+                yield
+        except TimeoutError:
+            if self._verdict is None:
+                raise
+            self.broken = True
+            raise self._verdict from None
+        finally:
+            self._timer.cancel()
+            self._waiting_since = None
+
+    async def read(self):
+        """Return the next piece (b"" only at the end of a chunked body); raises BodyIncomplete when it breaks off."""
+        while True:
+            self._waiting_since = self._now()
+            self._ours += self._waiting_since - self._returned_at
+            message = await self._receive()
+            self._returned_at = self._now()
+            self._waiting_since = None
+            if message["type"] == "http.disconnect":
+                self.broken = True
+                raise BodyIncomplete
+            piece = message.get("body", b"")
+            self.received += len(piece)
+            self.ended = not message.get("more_body", False)
+            if self.length is not None and self.received > self.length:
+                raise BodyIncomplete("The body is longer than its Content-Length; nothing was stored.")
+            if self.ended and self.length is not None and self.received < self.length:
+                raise BodyIncomplete
+            if piece or self.ended:
+                return piece
+
+    def _look(self):
+        now = self._now()
+        self._timer = self._loop.call_later(TICK_SECONDS, self._look)
+        if self._waiting_since is None:
+            return
+        theirs = now - self._started_at - self._ours
+        self._samples.append((theirs, self.received))
+        while len(self._samples) > 1 and self._samples[1][0] <= theirs - RATE_SECONDS:
+            self._samples.popleft()
+        since, received = self._samples[0]
+        if now - self._waiting_since >= SILENCE_SECONDS:
+            self.cut(TooSlow(f"No byte came for {SILENCE_SECONDS} seconds."))
+        elif theirs - since >= RATE_SECONDS and self.received - received < RATE_BYTES * RATE_SECONDS:
+            self.cut(TooSlow(f"The body came at less than {RATE_BYTES} bytes a second."))

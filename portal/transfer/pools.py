@@ -1,0 +1,83 @@
+"""The two thread pools of a server process, and the blocking steps that one request takes in them."""
+
+import asyncio
+import contextvars
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from django.db import close_old_connections
+
+#: Each thread keeps one database connection; more threads would only queue for the database instead of here.
+DATABASE_THREADS = 8
+#: Hashing and writing keep a core busy, so more than a few gain nothing; four let some wait for the disk.
+IO_THREADS = 4
+
+database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="portal-database")
+io = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="portal-io")
+
+
+def _in_unit(function, *args):
+    # No Django signal fires outside its request, so a broken or aged connection is looked for here.
+    close_old_connections()
+    try:
+        return function(*args)
+    finally:
+        close_old_connections()
+
+
+def _call_and_tell(function, closed):
+    try:
+        function()
+    finally:
+        closed.set_result(None)
+
+
+class Jobs:
+    """The blocking steps of one request, one at a time; the last of them may outlive its coroutine.
+
+    Cancelling a coroutine does not stop the thread that works for it, so what such a thread uses (a descriptor, a
+    lock) is given back by `close`, which waits for the step that was started last.
+    """
+
+    def __init__(self):
+        self._last = None
+
+    @property
+    def idle(self):
+        """True when no step is running or waiting for a thread."""
+        return self._last is None or self._last.done()
+
+    def start_io(self, function, *args):
+        """Start a step in the I/O pool; the step before it must have been settled."""
+        self._start(io, function, *args)
+
+    async def settle(self):
+        """Wait for the step that was started last and return what it returned, or raise what it raised."""
+        if self._last is not None:
+            return await asyncio.wrap_future(self._last)
+
+    async def run_io(self, function, *args):
+        """Run one step of hashing, reading or writing in the I/O pool."""
+        self._start(io, function, *args)
+        return await self.settle()
+
+    async def run_database(self, function, *args):
+        """Run one step in the database pool, on a connection that is looked after."""
+        self._start(database, _in_unit, function, *args)
+        return await self.settle()
+
+    async def run_request(self, function, *args):
+        """Run one step of a Django request in the database pool; Django's own signals look after the connection."""
+        self._start(database, function, *args)
+        return await self.settle()
+
+    async def close(self, function, pool=io):
+        """Call `function` in `pool` once the last step has ended; goes on without a coroutine that is cancelled."""
+        closed = Future()
+        if self._last is None:
+            closed.set_result(None)
+        else:
+            self._last.add_done_callback(lambda _: pool.submit(_call_and_tell, function, closed))
+        await asyncio.shield(asyncio.wrap_future(closed))
+
+    def _start(self, pool, function, *args):
+        self._last = pool.submit(contextvars.copy_context().run, function, *args)

@@ -1,0 +1,122 @@
+"""A part comes in: refused on its headers alone, or read with back-pressure, hashed, written, synced, recorded."""
+
+import asyncio
+import base64
+import binascii
+import re
+
+import orjson
+
+from portal import access
+from portal.exceptions import Invalid, LengthMissing, PartBusy
+from portal.services.parts import begin_part
+from portal.storage import get_storage
+from portal.transfer.auth import identify
+from portal.transfer.body import Body, read_content_length
+from portal.transfer.pools import Jobs
+
+#: Pieces are gathered to so much before a thread is woken for them …
+GATHER_BYTES = 256 * 2**10
+#: … and to no more than this while it still works on those before. Bounds what one request holds in memory.
+GATHER_MAX_BYTES = 512 * 2**10
+#: How long a request waits for another one that is writing its part, and how often it looks.
+LOCK_SECONDS, LOCK_POLL_SECONDS = 10, 0.075
+#: An older writer of the same part that has been silent for so long gives way to a newer one.
+GIVE_WAY_SECONDS = 15
+SHA256_FIELD = re.compile(r"(?:^|,)\s*sha-256\s*=\s*([^,;]*)", re.IGNORECASE)
+
+#: The bodies that are being written in this process, by (session, part number); event loop only.
+_writing = {}
+
+
+async def put_part(exchange, session_id, number):
+    """Store part `number` of a session and answer with it; any error means that nothing was recorded."""
+    jobs, writer = Jobs(), None
+    key = (session_id, number)
+    try:
+        writer = await jobs.run_database(_open_part, exchange, session_id, number)
+        body = exchange.body = Body(exchange.receive, writer.length)
+        await _take_turn(key, jobs, writer)
+        if not writer.recorded:
+            _writing[key] = body
+        async with body.paced():
+            rest = await _store(body, jobs, writer)
+        await jobs.run_io(_finish, writer, rest)
+        part = await jobs.run_database(writer.record)
+    finally:
+        if _writing.get(key) is exchange.body:
+            _writing.pop(key, None)
+        if writer is not None:
+            await jobs.close(writer.close)
+    await exchange.answer(200, {"Content-Type": "application/json"}, orjson.dumps(part))
+
+
+def read_sha256(exchange):
+    """Return the SHA-256 that `Content-Digest` (RFC 9530) declares, None when it names none; refuses a bad one."""
+    match = SHA256_FIELD.search(exchange.text(b"content-digest") or "")
+    if match is None:
+        return None
+    value = match[1].strip()
+    try:
+        digest = base64.b64decode(value[1:-1], validate=True)
+    except binascii.Error:
+        digest = b""
+    if len(digest) != 32 or len(value) < 2 or value[0] != ":" or value[-1] != ":":
+        raise Invalid("Content-Digest: write sha-256=:<base64 of 32 bytes>: (RFC 9530).")
+    return digest
+
+
+def _open_part(exchange, session_id, number):
+    """Check who asks, for what and how long it is; nothing of the body has been read yet."""
+    caller = identify(exchange)
+    try:
+        length, sha256 = read_content_length(exchange), read_sha256(exchange)
+        if length is None:
+            raise LengthMissing
+    except (Invalid, LengthMissing):
+        # Somebody else's session is 404 whatever else is wrong with the request.
+        caller.require(access.UPLOAD)
+        access.get_session(caller, session_id)
+        raise
+    return begin_part(caller, session_id, number, length, storage=get_storage(), expected_sha256=sha256)
+
+
+async def _take_turn(key, jobs, writer):
+    """Get the part's byte range, or learn that the part is on record; raises PartBusy after ten seconds."""
+    now = asyncio.get_running_loop().time
+    deadline = now() + LOCK_SECONDS
+    while not writer.recorded:
+        older = _writing.get(key)
+        if older is None:
+            if await jobs.run_database(writer.acquire):
+                return
+        elif older.silent_for() >= GIVE_WAY_SECONDS:
+            older.cut(PartBusy("A newer request for this part has taken over."))
+        if now() >= deadline:
+            raise PartBusy
+        await asyncio.sleep(LOCK_POLL_SECONDS)
+
+
+async def _store(body, jobs, writer):
+    """Write the body while it comes in, one job at a time; return the pieces that are still to be written."""
+    pieces, size = [], 0
+    while not body.complete:
+        piece = await body.read()
+        pieces.append(piece)
+        size += len(piece)
+        if size >= GATHER_MAX_BYTES or (size >= GATHER_BYTES and jobs.idle):
+            await jobs.settle()
+            jobs.start_io(_write, writer, pieces)
+            pieces, size = [], 0
+    await jobs.settle()
+    return pieces
+
+
+def _write(writer, pieces):
+    for piece in pieces:
+        writer.write(piece)
+
+
+def _finish(writer, pieces):
+    _write(writer, pieces)
+    writer.sync()

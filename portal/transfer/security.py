@@ -1,0 +1,46 @@
+"""Django's own middleware, asked by the byte door for its host check and for the headers of every answer."""
+
+from functools import cache
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.utils.module_loading import import_string
+
+#: Those of the configured middleware whose headers belong on every answer, whatever door gives it.
+HEADER_MIDDLEWARE = (
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+)
+
+
+@cache
+def _middleware():
+    return [import_string(path)(_no_view) for path in settings.MIDDLEWARE if path in HEADER_MIDDLEWARE]
+
+
+def _no_view(request):
+    raise NotImplementedError("the byte door has no view behind its middleware")
+
+
+def common_headers(request):
+    """Return the security headers as (name, value) pairs, exactly as Django would put them on an empty answer."""
+    response = HttpResponse()
+    del response["Content-Type"]
+    for middleware in reversed(_middleware()):
+        response = middleware.process_response(request, response)
+    return list(response.items())
+
+
+def check_host(request):
+    """Raise DisallowedHost unless the Host header is in ALLOWED_HOSTS."""
+    request.get_host()
+
+
+def find_redirect(request):
+    """Return where the configured SecurityMiddleware sends this request (to https), or None."""
+    for middleware in _middleware():
+        response = middleware.process_request(request) if hasattr(middleware, "process_request") else None
+        if response is not None:
+            return response["Location"]
+    return None

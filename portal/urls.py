@@ -1,0 +1,24 @@
+"""The routes of the JSON door; those of the byte door are in `portal/transfer/app.py`."""
+
+from django.urls import path
+
+from portal.views import batches, files, service, sessions
+
+urlpatterns = [
+    path("batches", batches.BatchList.as_view(), name="batches"),
+    path("batches/<uuid:batch_id>", batches.BatchDetail.as_view(), name="batch"),
+    path("batches/<uuid:batch_id>/files", batches.BatchFileList.as_view(), name="batch-files"),
+    path("files", files.FileList.as_view(), name="files"),
+    path("files/<uuid:file_id>", files.FileDetail.as_view(), name="file"),
+    path("uploads/sessions", sessions.SessionList.as_view(), name="sessions"),
+    path("uploads/sessions/<uuid:session_id>", sessions.SessionDetail.as_view(), name="session"),
+    path("uploads/sessions/<uuid:session_id>/parts", sessions.SessionParts.as_view(), name="session-parts"),
+    path(
+        "uploads/sessions/<uuid:session_id>/finalize",
+        sessions.SessionFinalize.as_view(),
+        name="session-finalize",
+    ),
+    path("limits", service.LimitsView.as_view(), name="limits"),
+    path("healthz", service.Healthz.as_view(), name="healthz"),
+    path("readyz", service.Readyz.as_view(), name="readyz"),
+]

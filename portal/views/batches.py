@@ -1,0 +1,78 @@
+"""Batches over JSON."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from portal import access
+from portal.models import IngestFile, UploadBatch
+from portal.serializers.batches import BATCH_FIELDS, BatchIn, BatchOut, BatchPage, batch_members, render_batch
+from portal.serializers.files import FILE_FIELDS, FilePage, render_file
+from portal.serializers.texts import PlainTextField
+from portal.services.batches import create_batch, get_batch, list_batch_files, list_batches
+from portal.views.formats import json_object
+from portal.views.idempotent import claimed_key, replay
+from portal.views.lists import PageQuery, page_response, read_query
+
+
+class BatchQuery(PageQuery):
+    """The query of `GET /batches`."""
+
+    status = serializers.ChoiceField(choices=UploadBatch.Status.choices, required=False)
+
+
+class BatchFileQuery(PageQuery):
+    """The query of `GET /batches/{id}/files`; `path_prefix` orders by path instead of id."""
+
+    status = serializers.ChoiceField(choices=IngestFile.Status.choices, required=False)
+    path_prefix = PlainTextField(required=False, allow_blank=True, max_length=1024)
+
+
+class BatchList(APIView):
+    """POST: make a batch. GET: own batches, newest first."""
+
+    scopes = {"GET": (access.READ,), "POST": (access.UPLOAD,)}
+
+    @extend_schema(operation_id="create_batch", request=BatchIn, responses={201: BatchOut, 200: BatchOut})
+    def post(self, request):
+        """Make a batch: 201 with Location. With an Idempotency-Key seen before: 200 and the first answer."""
+        data = json_object(request)
+        fields = BatchIn(data=data)
+        fields.is_valid(raise_exception=True)
+        with claimed_key(request, data) as claim:
+            if claim and claim.answer is not None:
+                return replay(claim)
+            keep = claim and (lambda batch: claim.keep(batch_members(batch)))
+            batch = create_batch(request.user, **fields.validated_data, keep=keep)
+        return Response(batch_members(batch), status=201, headers={"Location": f"/batches/{batch.pk}"})
+
+    @extend_schema(operation_id="list_batches", parameters=[BatchQuery], responses=BatchPage)
+    def get(self, request):
+        """List own batches, newest first; `status` filters without counting."""
+        page = list_batches(request.user, BATCH_FIELDS, **read_query(request, BatchQuery))
+        return page_response(request, page, render_batch)
+
+
+class BatchDetail(APIView):
+    """GET: one batch with its counters."""
+
+    scopes = {"GET": (access.READ,)}
+
+    @extend_schema(operation_id="get_batch", responses=BatchOut)
+    def get(self, request, batch_id):
+        """Show a batch; the counters are read, never counted."""
+        return Response(batch_members(get_batch(request.user, batch_id)))
+
+
+class BatchFileList(APIView):
+    """GET: the files of a batch."""
+
+    scopes = {"GET": (access.READ,)}
+
+    @extend_schema(operation_id="list_batch_files", parameters=[BatchFileQuery], responses=FilePage)
+    def get(self, request, batch_id):
+        """List the files of a batch by id, or by path when `path_prefix` is given."""
+        batch = get_batch(request.user, batch_id)
+        page = list_batch_files(batch, FILE_FIELDS, **read_query(request, BatchFileQuery))
+        return page_response(request, page, render_file)

@@ -1,0 +1,110 @@
+"""JSON in and out: strict where it is read, fast where it is written."""
+
+import json
+import math
+
+import orjson
+from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+
+from portal.exceptions import Invalid
+
+MAX_DEPTH = 64
+INT_LIMIT = 2**63
+
+
+class StrictJSONParser(BaseParser):
+    """Reads JSON (RFC 8259) and refuses what a database cannot keep.
+
+    That is NUL, lone surrogates, NaN, numbers without end, whole numbers of 2^63 and more, and deep nesting.
+    """
+
+    media_type = "application/json"
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        """Return the parsed body; an empty one is an empty object."""
+        try:
+            text = stream.read().decode("utf-8")
+            if not text.strip():
+                return {}
+            return _checked(
+                json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_refuse_constant), MAX_DEPTH
+            )
+        except (ValueError, RecursionError) as error:
+            raise ParseError(f"Not valid JSON: {error}") from error
+
+
+class FastJSONRenderer(BaseRenderer):
+    """Writes JSON with orjson: UUIDs as text, times as RFC 3339 with Z."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+    render_style = "binary"
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        """Return the body in bytes; none at all for None."""
+        return b"" if data is None else orjson.dumps(data, option=orjson.OPT_UTC_Z)
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """The API speaks JSON whatever the Accept header asks for, as S3 and Stripe do; never 406."""
+
+    def select_parser(self, request, parsers):
+        """Return the parser of the body's media type; JSON also where none is named."""
+        kind = (request.content_type or "").partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if kind in ("", parser.media_type)), None)
+
+    def select_renderer(self, request, renderers, format_suffix=None):
+        """Return the one renderer there is."""
+        return renderers[0], renderers[0].media_type
+
+
+def json_object(request):
+    """Return the body as an object; raises Invalid when it is any other JSON value."""
+    if not isinstance(request.data, dict):
+        raise Invalid("The body must be a JSON object.")
+    return request.data
+
+
+def _whole(text):
+    if len(text) > 20 or not -INT_LIMIT <= int(text) < INT_LIMIT:
+        raise ValueError("a whole number is out of range")
+    return int(text)
+
+
+def _finite(text):
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is out of range")
+    return number
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not JSON")
+
+
+def _checked(value, depth):
+    if depth < 0:
+        raise ValueError("nested too deeply")
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, list):
+        for item in value:
+            _checked(item, depth - 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key)
+            _checked(item, depth - 1)
+    return value
+
+
+def _check_text(text):
+    if "\0" in text:
+        raise ValueError("a text holds NUL")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("a text holds a lone surrogate") from error

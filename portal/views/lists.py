@@ -1,0 +1,43 @@
+"""What all lists share: reading `limit`, `cursor` and filters, and the envelope with the neighbours' URLs."""
+
+from urllib.parse import urlencode
+
+from django.conf import settings
+from rest_framework import serializers
+from rest_framework.response import Response
+
+from portal.services.pages import DEFAULT_LIMIT, MAX_LIMIT
+
+
+class PageQuery(serializers.Serializer):
+    """The query of every list."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
+    cursor = serializers.CharField(max_length=2048, required=False)
+
+
+def read_query(request, serializer_class):
+    """Return the checked query values of a list; raises DRF's ValidationError (400 `invalid`)."""
+    serializer = serializer_class(data=request.query_params)
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+def absolute_url(request, path):
+    """Return the public URL of `path`: PORTAL_PUBLIC_URL where it is set, else the host that was asked."""
+    base = settings.PORTAL_PUBLIC_URL
+    return f"{base}{path}" if base else request.build_absolute_uri(path)
+
+
+def page_response(request, page, render):
+    """Return `{"next", "previous", "results"}` of a Page; `render` turns a row into its members."""
+
+    def url(cursor):
+        if cursor is None:
+            return None
+        query = request.query_params.copy()
+        query["cursor"] = cursor
+        return absolute_url(request, f"{request.path}?{urlencode(list(query.items()))}")
+
+    members = {"next": url(page.next), "previous": url(page.previous)}
+    return Response(members | {"results": [render(row) for row in page.rows]})

@@ -1,0 +1,91 @@
+"""What the portal says of itself: limits and health."""
+
+import logging
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from portal import access
+from portal.services.limits import describe_limits
+from portal.storage import StorageMisconfigured, get_storage
+from portal.storage.base import StorageUnavailable
+
+logger = logging.getLogger("portal.health")
+
+Limits = inline_serializer("Limits", {name: serializers.IntegerField() for name in describe_limits()})
+Health = inline_serializer("Health", {"status": serializers.CharField()})
+Readiness = inline_serializer(
+    "Readiness",
+    {"status": serializers.CharField(), "checks": serializers.DictField(child=serializers.CharField())},
+)
+
+
+class LimitsView(APIView):
+    """GET: the limits that hold here."""
+
+    scopes = {"GET": tuple(access.SCOPES)}
+
+    @extend_schema(operation_id="get_limits", responses=Limits)
+    def get(self, request):
+        """Show the limits; sizes in bytes."""
+        return Response(describe_limits())
+
+
+class Public(APIView):
+    """A view that anybody may see."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    scopes = {}
+
+
+class Healthz(Public):
+    """GET: the process lives."""
+
+    @extend_schema(operation_id="healthz", responses=Health, auth=[])
+    def get(self, request):
+        """Answer ok, asking nobody."""
+        return Response({"status": "ok"})
+
+
+class Readyz(Public):
+    """GET: everything that a request needs answers."""
+
+    @extend_schema(operation_id="readyz", responses={200: Readiness, 503: Readiness}, auth=[])
+    def get(self, request):
+        """Ask the database, the migrations and the storage; 503 with the reasons when one does not answer."""
+        checks = {"database": _database(), "migrations": _migrations(), "storage": _storage()}
+        ready = all(answer == "ok" for answer in checks.values())
+        return Response({"status": "ok" if ready else "unavailable", "checks": checks}, status=200 if ready else 503)
+
+
+def _database():
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        logger.warning("database does not answer: %s", error)
+        return "does not answer"
+    return "ok"
+
+
+def _migrations():
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return "cannot be read"
+    return f"{len(pending)} not applied" if pending else "ok"
+
+
+def _storage():
+    try:
+        get_storage().check()
+    except (StorageUnavailable, StorageMisconfigured) as error:
+        logger.warning("storage does not answer: %s", error)
+        return "does not answer"
+    return "ok"

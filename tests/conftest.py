@@ -1,0 +1,71 @@
+"""What every test shares: which database, whose folder, and the server as it is run."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tests.needs import need_tool
+from tests.server import LiveServer, own_database
+
+DATA_DIR = pytest.StashKey[Path]()
+
+
+def pytest_configure(config):
+    """Point the settings at a folder of this process's own, before anything is opened: never at ./var."""
+    data_dir = Path(tempfile.mkdtemp(prefix="portal-tests-"))
+    config.stash[DATA_DIR] = data_dir
+    settings.PORTAL_DATA_DIR = data_dir
+    settings.PORTAL_STORAGE_URL = f"file://{data_dir / 'storage'}"
+
+
+def pytest_unconfigure(config):
+    """Remove the folder again."""
+    if DATA_DIR in config.stash:
+        shutil.rmtree(config.stash[DATA_DIR], ignore_errors=True)
+
+
+def pytest_report_header():
+    """Name the database in the first lines of the report."""
+    return f"database: {settings.DATABASES['default']['ENGINE'].rpartition('.')[2]}"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request, django_db_modify_db_settings):
+    """DATABASE_URL chooses the database; SQLite is a file: threads cannot share one in memory."""
+    default = settings.DATABASES["default"]
+    if default["ENGINE"].endswith("sqlite3"):
+        default.setdefault("TEST", {})["NAME"] = str(request.config.stash[DATA_DIR] / "tests.sqlite3")
+
+
+@pytest.fixture
+def need():
+    """`need("strace")` gives a program's path; without it the test is skipped, or fails when CI is set."""
+    return need_tool
+
+
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory):
+    """A context manager that gives the URL of a new, empty database of the kind that this run tests."""
+
+    @contextlib.contextmanager
+    def fresh():
+        if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
+            with own_database(os.environ["DATABASE_URL"], f"portal_{secrets.token_hex(6)}") as url:
+                yield url
+        else:
+            yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'portal.sqlite3'}"
+
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def portal_server(tmp_path_factory, fresh_database):
+    """The portal as it is run, one for each process of the test run, with its own folder and database."""
+    with fresh_database() as url, LiveServer(tmp_path_factory.mktemp("portal"), database_url=url) as server:
+        yield server

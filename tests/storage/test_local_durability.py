@@ -1,0 +1,191 @@
+"""In which order bytes and names reach the disk: recorded from the system calls themselves."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from portal.storage.base import StorageUnavailable
+from portal.storage.local import LocalStorage
+from tests.storage.samples import object_key, put, read, staged, staging_key, stored
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "data" / "storage"
+
+
+@pytest.fixture
+def storage(root):
+    return LocalStorage(root)
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """What was called, in order, with paths below the test's folder."""
+    seen = []
+
+    def name(thing):
+        path = Path(f"/proc/self/fd/{thing}").readlink() if isinstance(thing, int) else Path(thing)
+        return str(path.relative_to(tmp_path / "data"))
+
+    def watch(call, really):
+        def called(thing, *rest, **options):
+            seen.append((call, name(thing)))
+            return really(thing, *rest, **options)
+
+        monkeypatch.setattr(os, call, called)
+
+    for call in ("fsync", "fdatasync", "rename", "mkdir", "unlink", "pwrite"):
+        watch(call, getattr(os, call))
+    return seen
+
+
+def test_a_new_root_is_durable_with_its_parents(tmp_path, calls):
+    (tmp_path / "data").mkdir()
+    calls.clear()
+    LocalStorage(tmp_path / "data" / "deep" / "storage")
+    assert calls == [
+        ("mkdir", "deep"),
+        ("fsync", "."),
+        ("mkdir", "deep/storage"),
+        ("fsync", "deep"),
+        ("mkdir", "deep/storage/staging"),
+        ("fsync", "deep/storage"),
+        ("mkdir", "deep/storage/objects"),
+        ("fsync", "deep/storage"),
+        ("mkdir", "deep/storage/trash"),
+        ("fsync", "deep/storage"),
+    ]
+
+
+def test_a_staging_file_is_durable_with_its_folder(storage, calls):
+    key = staging_key()
+    storage.create_staging(key)
+    folder = f"storage/staging/{key[:2]}"
+    assert calls == [("mkdir", folder), ("fsync", "storage/staging"), ("fsync", folder)]
+    calls.clear()
+    storage.create_staging(f"{key[:2]}/{'0' * 32}")
+    assert calls == [("fsync", folder)]
+
+
+def test_a_folder_that_another_made_may_not_be_durable_yet(root, storage, calls):
+    key = staging_key()
+    (root / "staging" / key[:2]).mkdir()
+    calls.clear()
+    storage.create_staging(key)
+    assert ("fsync", "storage/staging") in calls
+
+
+def test_a_part_is_written_and_then_synced(storage, calls):
+    key = staged(storage, b"")
+    calls.clear()
+    put(storage, key, b"data")
+    assert calls == [("pwrite", f"storage/staging/{key}"), ("fdatasync", f"storage/staging/{key}")]
+
+
+def test_publishing_syncs_the_bytes_then_renames_then_syncs_both_folders(storage, calls):
+    staging, key = staged(storage), object_key()
+    with storage.hold(staging, key) as held:
+        calls.clear()
+        held.publish()
+    assert calls == [
+        ("fsync", f"storage/staging/{staging}"),
+        ("mkdir", f"storage/objects/{key[:2]}"),
+        ("fsync", "storage/objects"),
+        ("mkdir", f"storage/objects/{key[:5]}"),
+        ("fsync", f"storage/objects/{key[:2]}"),
+        ("rename", f"storage/staging/{staging}"),
+        ("fsync", f"storage/objects/{key[:5]}"),
+        ("fsync", f"storage/staging/{staging[:2]}"),
+    ]
+
+
+def test_a_move_by_somebody_else_is_synced_as_well(root, storage, calls):
+    staging, key = staged(storage), object_key()
+    with storage.hold(staging, key) as held:
+        (root / "objects" / key).parent.mkdir(parents=True)
+        (root / "staging" / staging).rename(root / "objects" / key)
+        calls.clear()
+        held.publish()
+    assert ("rename", f"storage/staging/{staging}") not in calls
+    assert calls[0] == ("fsync", f"storage/objects/{key}")
+    assert calls[-2:] == [
+        ("fsync", f"storage/objects/{key[:5]}"),
+        ("fsync", f"storage/staging/{staging[:2]}"),
+    ]
+    assert read(storage, key) == b"data"
+
+
+def test_a_rename_that_comes_second_looks_at_the_destination(root, storage, monkeypatch):
+    staging, key = staged(storage), object_key()
+    really = os.rename
+
+    def rename_twice(source, target):
+        really(source, target)
+        really(source, target)
+
+    with storage.hold(staging, key) as held:
+        monkeypatch.setattr(os, "rename", rename_twice)
+        held.publish()
+    assert read(storage, key) == b"data"
+
+
+def test_other_bytes_under_the_staging_name_are_not_published(root, storage):
+    staging, key = staged(storage), object_key()
+    with storage.hold(staging, key) as held:
+        storage.remove_staging(staging)
+        storage.create_staging(staging)
+        with pytest.raises(FileNotFoundError):
+            held.publish()
+    assert not (root / "objects" / key).exists()
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "fsync"])
+def test_a_sync_that_failed_is_never_tried_again(storage, monkeypatch, call):
+    attempts = []
+
+    def fail(descriptor):
+        attempts.append(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    staging, key = staged(storage), object_key()
+    if call == "fdatasync":
+        thing = storage.open_part(staging, offset=0, length=4)
+        assert thing.try_lock()
+        sync = thing.sync
+    else:
+        thing = storage.hold(staging, key)
+        sync = thing.publish
+    with thing:
+        monkeypatch.setattr(os, call, fail)
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                sync()
+    assert len(attempts) == 1
+    assert storage.age_seconds("objects", key) is None
+
+
+def test_a_removal_is_durable(storage, calls):
+    staging, key = staged(storage), stored(storage)
+    calls.clear()
+    storage.remove_staging(staging)
+    storage.remove_object(key)
+    assert calls == [
+        ("unlink", f"storage/staging/{staging}"),
+        ("fsync", f"storage/staging/{staging[:2]}"),
+        ("unlink", f"storage/objects/{key}"),
+        ("fsync", f"storage/objects/{key[:5]}"),
+    ]
+
+
+def test_a_move_to_the_trash_syncs_the_new_name_first(storage, calls):
+    staging = staged(storage)
+    calls.clear()
+    storage.trash_staging(staging)
+    assert calls == [
+        ("rename", f"storage/staging/{staging}"),
+        ("fsync", "storage/trash"),
+        ("fsync", f"storage/staging/{staging[:2]}"),
+    ]
