@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.api import Api
 from tests.needs import need_tool
+from tests.samples import make_caller
 from tests.server import LiveServer, own_database
+from tests.strict import StrictStorage
 
 DATA_DIR = pytest.StashKey[Path]()
 
@@ -69,3 +72,33 @@ def portal_server(tmp_path_factory, fresh_database):
     """The portal as it is run, one for each process of the test run, with its own folder and database."""
     with fresh_database() as url, LiveServer(tmp_path_factory.mktemp("portal"), database_url=url) as server:
         yield server
+
+
+@pytest.fixture
+def storage():
+    """Bytes in memory that may not be touched inside a transaction."""
+    return StrictStorage()
+
+
+@pytest.fixture
+def ann(db):
+    """The owner."""
+    return make_caller("ann")
+
+
+@pytest.fixture
+def bob(db):
+    """The stranger."""
+    return make_caller("bob")
+
+
+@pytest.fixture(scope="session")
+def ann_api(portal_server):
+    """The owner, at the running server."""
+    return Api(portal_server.url, portal_server.create_token("ann"))
+
+
+@pytest.fixture(scope="session")
+def bob_api(portal_server):
+    """The stranger, at the running server."""
+    return Api(portal_server.url, portal_server.create_token("bob"))
