@@ -130,6 +130,7 @@ class Base(Configuration):
     AXES_RESET_ON_SUCCESS = True
     AXES_ENABLE_ACCESS_FAILURE_LOG = False
     AXES_VERBOSE = False
+    AXES_LOCKOUT_CALLABLE = "portal.views.errors.locked_out"
 
     SESSION_COOKIE_HTTPONLY = True
     SESSION_COOKIE_SAMESITE = "Lax"

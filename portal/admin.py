@@ -124,7 +124,7 @@ class UploadSessionAdmin(ReadOnlyAdmin):
 
         self._carry_out(request, queryset.select_related("file__owner"), act, "aborted")
 
-    @admin.action(description="Finalize, or take up again", permissions=["act"])
+    @admin.action(description="Finalize, or take up a finalize that stands still", permissions=["act"])
     def finalize_again(self, request, queryset):
         """Finalize the chosen sessions; one that is claimed by somebody is left to them."""
         rows = queryset.select_related("file__owner")

@@ -14,19 +14,19 @@ from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
 
 @register(Tags.compatibility)
 def check_sizes(app_configs, **options):
-    """Chunk sizes are multiples of 64 KiB in order, and lifetimes and maxima are above zero."""
+    """Chunk sizes are in order and multiples of 64 KiB; no size and no lifetime is 0."""
     names = ("PORTAL_CHUNK_SIZE_MIN", "PORTAL_CHUNK_SIZE", "PORTAL_CHUNK_SIZE_MAX")
     smallest, usual, largest = sizes = [getattr(settings, name) for name in names]
     problems = [
-        Error(f"{name} must be a multiple of {CHUNK_STEP} bytes and not 0, not {size}.", id="portal.E001")
+        checks.Warning(f"{name} is rounded up to a multiple of {CHUNK_STEP} bytes from {size}.", id="portal.W002")
         for name, size in zip(names, sizes, strict=True)
-        if size <= 0 or size % CHUNK_STEP
+        if size % CHUNK_STEP
     ]
     if not smallest <= usual <= largest:
-        problems.append(Error(f"{' <= '.join(names)} does not hold: {smallest}, {usual}, {largest}.", id="portal.E002"))
+        problems.append(Error(f"{' <= '.join(names)} does not hold: {smallest}, {usual}, {largest}.", id="portal.E001"))
     problems += [
-        Error(f"{name} must not be 0.", id="portal.E003")
-        for name in ("PORTAL_MAX_FILE_SIZE", "PORTAL_SESSION_TTL_HOURS")
+        Error(f"{name} must not be 0.", id="portal.E002")
+        for name in (*names, "PORTAL_MAX_FILE_SIZE", "PORTAL_SESSION_TTL_HOURS")
         if getattr(settings, name) <= 0
     ]
     if MAX_PARTS * largest < settings.PORTAL_MAX_FILE_SIZE:
@@ -45,9 +45,9 @@ def check_public_url(app_configs, **options):
         return []
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.fragment:
-        return [Error(f"PORTAL_PUBLIC_URL must be like https://portal.example.org, not {url!r}.", id="portal.E004")]
+        return [Error(f"PORTAL_PUBLIC_URL must be like https://portal.example.org, not {url!r}.", id="portal.E003")]
     if not validate_host(parts.hostname, settings.ALLOWED_HOSTS):
-        return [Error(f"ALLOWED_HOSTS does not take {parts.hostname} of PORTAL_PUBLIC_URL.", id="portal.E005")]
+        return [Error(f"ALLOWED_HOSTS does not take {parts.hostname} of PORTAL_PUBLIC_URL.", id="portal.E004")]
     return []
 
 
@@ -57,7 +57,7 @@ def check_storage(app_configs, **options):
     try:
         get_storage()
     except (StorageMisconfigured, StorageUnavailable) as error:
-        return [Error(str(error), id="portal.E006")]
+        return [Error(str(error), id="portal.E005")]
     return []
 
 
@@ -74,7 +74,7 @@ def _check_database(connection):
                 return _check_sqlite(cursor)
             return _check_postgresql(cursor)
     except DatabaseError as error:
-        return [Error(f"The database does not answer: {error}", id="portal.E007")]
+        return [Error(f"The database does not answer: {error}", id="portal.E006")]
 
 
 def _check_postgresql(cursor):
@@ -84,12 +84,12 @@ def _check_postgresql(cursor):
         if cursor.fetchone()[0] == "off":
             hint = f"Set {name} = on in postgresql.conf (or for this database and user)."
             text = f"PostgreSQL runs with {name} = off: it may forget files that it has acknowledged."
-            problems.append(Error(text, hint=hint, id="portal.E008"))
+            problems.append(Error(text, hint=hint, id="portal.E007"))
     return problems
 
 
 def _check_sqlite(cursor):
     cursor.execute("PRAGMA synchronous")
     if cursor.fetchone()[0] < 2:
-        return [Error("SQLite must run with PRAGMA synchronous=FULL.", id="portal.E009")]
+        return [Error("SQLite must run with PRAGMA synchronous=FULL.", id="portal.E008")]
     return []

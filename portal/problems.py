@@ -11,6 +11,9 @@ from portal import exceptions
 
 logger = logging.getLogger("portal.errors")
 
+#: What WWW-Authenticate says beside a 401.
+CHALLENGE = "Bearer"
+
 STATUS_OF_KIND = {
     exceptions.Invalid: 400,
     exceptions.NotAuthenticated: 401,
@@ -63,7 +66,7 @@ def problem_headers(status, retry_after=None):
     """Return the headers that go with a problem of `status`; `retry_after` is in seconds."""
     headers = {"Content-Type": "application/problem+json"}
     if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="portal"'
+        headers["WWW-Authenticate"] = CHALLENGE
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     return headers

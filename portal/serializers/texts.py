@@ -52,6 +52,9 @@ class PlainTextField(serializers.CharField):
 class PathField(serializers.CharField):
     """A relative path with `/`: no empty, `.` or `..` segment, no backslash, at most 1,024 bytes of UTF-8."""
 
+    def __init__(self, **options):
+        super().__init__(trim_whitespace=False, **options)
+
     def to_internal_value(self, data):
         """Return the path; raises ValidationError with what is wrong with it."""
         if not isinstance(data, str):

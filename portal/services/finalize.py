@@ -36,6 +36,8 @@ def finalize_session(session, *, storage):
     error that failed the session, such as Sha256Mismatch.
     """
     claim = _claim_if_open(session)
+    if claim is None and session.status == Status.FINALIZING:
+        claim = take_over(session)  # whoever had it died, or left it: no need to wait for the worker's round
     if claim is not None:
         _work_or_leave(claim, storage)
     return _wait_for_outcome(session)

@@ -17,10 +17,10 @@ CHUNK_STEP = 64 * 2**10
 def describe_limits():
     """Return the limits as `GET /limits` shows them; sizes in bytes."""
     return {
-        "max_file_size_bytes": settings.PORTAL_MAX_FILE_SIZE,
-        "chunk_size_bytes": settings.PORTAL_CHUNK_SIZE,
-        "chunk_size_min_bytes": settings.PORTAL_CHUNK_SIZE_MIN,
-        "chunk_size_max_bytes": settings.PORTAL_CHUNK_SIZE_MAX,
+        "max_file_size_bytes": max_file_size(),
+        "chunk_size_bytes": _to_step(settings.PORTAL_CHUNK_SIZE),
+        "chunk_size_min_bytes": _to_step(settings.PORTAL_CHUNK_SIZE_MIN),
+        "chunk_size_max_bytes": _to_step(settings.PORTAL_CHUNK_SIZE_MAX),
         "max_parts": MAX_PARTS,
         "max_bulk_files": MAX_BULK_FILES,
         "session_ttl_seconds": int(session_lifetime().total_seconds()),
@@ -33,22 +33,29 @@ def session_lifetime():
     return timedelta(hours=settings.PORTAL_SESSION_TTL_HOURS)
 
 
+def max_file_size():
+    """Return the largest file in bytes: as set, and no more than MAX_PARTS of the largest chunks hold."""
+    return min(settings.PORTAL_MAX_FILE_SIZE, MAX_PARTS * _to_step(settings.PORTAL_CHUNK_SIZE_MAX))
+
+
 def choose_chunk_size(total_size, wish=None):
     """Return the chunk size in bytes for a file of `total_size`: near `wish`, in bounds, at most MAX_PARTS parts.
 
     Raises FileTooLarge for a file over the maximum.
     """
-    if total_size > settings.PORTAL_MAX_FILE_SIZE:
-        raise FileTooLarge(
-            f"The file has {total_size} bytes; at most {settings.PORTAL_MAX_FILE_SIZE} are taken.",
-            max_file_size_bytes=settings.PORTAL_MAX_FILE_SIZE,
-        )
+    limit = max_file_size()
+    if total_size > limit:
+        raise FileTooLarge(f"The file has {total_size} bytes; at most {limit} are taken.", max_file_size_bytes=limit)
     size = max(wish or settings.PORTAL_CHUNK_SIZE, settings.PORTAL_CHUNK_SIZE_MIN)
     size = min(size, settings.PORTAL_CHUNK_SIZE_MAX)
     size = max(size, -(-total_size // MAX_PARTS))
-    return -(-size // CHUNK_STEP) * CHUNK_STEP
+    return _to_step(size)
 
 
 def count_parts(total_size, chunk_size):
     """Return how many parts of `chunk_size` a file of `total_size` has; none when it is empty."""
     return -(-total_size // chunk_size)  # rounded up, in whole numbers
+
+
+def _to_step(size):
+    return -(-size // CHUNK_STEP) * CHUNK_STEP

@@ -38,8 +38,8 @@ def read_page(queryset, fields, *, key="id", newest_first=False, limit=DEFAULT_L
         rows.reverse()
     if not rows:
         return Page([], None, None)
-    before = _encode(True, rows[0][key]) if (more if backwards else position is not None) else None
-    after = _encode(False, rows[-1][key]) if (backwards or more) else None
+    before = _encode(True, key, rows[0][key]) if (more if backwards else position is not None) else None
+    after = _encode(False, key, rows[-1][key]) if (backwards or more) else None
     return Page(rows, after, before)
 
 
@@ -57,15 +57,15 @@ def prefix_range(prefix):
     return prefix, None
 
 
-def _encode(backwards, position):
-    text = orjson.dumps(["p" if backwards else "n", str(position)])
+def _encode(backwards, key, position):
+    text = orjson.dumps(["p" if backwards else "n", key, str(position)])
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
 def _decode(cursor, key):
     try:
-        direction, position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if direction not in ("n", "p") or not isinstance(position, str) or "\0" in position:
+        direction, column, position = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if direction not in ("n", "p") or column != key or not isinstance(position, str) or "\0" in position:
             raise ValueError
         value = READ_POSITION[key](position)
         if key == "number" and not 0 <= value < 2**31:

@@ -33,6 +33,15 @@ def create_token(user, *, name="", scopes=DEFAULT_SCOPES, expires_in=None):
     return row, token
 
 
+def read_bearer(header):
+    """Return the token of an Authorization header's text; refuses any other kind with NotAuthenticated."""
+    kind, _, token = header.partition(" ")
+    token = token.strip()
+    if kind.lower() != "bearer" or not token or " " in token:
+        raise NotAuthenticated
+    return token
+
+
 def authenticate_token(token):
     """Return the Caller of `token`, one query; raises NotAuthenticated if it is unknown, expired or revoked."""
     row = ApiToken.objects.select_related("user").filter(digest=_digest(token)).first()

@@ -8,7 +8,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from portal.access import session_caller
 from portal.exceptions import CsrfFailed, NotAuthenticated
-from portal.services.tokens import authenticate_token
+from portal.services.tokens import authenticate_token, read_bearer
 
 
 class CsrfCheck(CsrfViewMiddleware):
@@ -30,7 +30,7 @@ def identify(exchange):
     request = exchange.request
     header = request.META.get("HTTP_AUTHORIZATION")
     if header:
-        return authenticate_token(_bearer_token(header))
+        return authenticate_token(read_bearer(header))
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         raise NotAuthenticated
     sessions = SessionMiddleware(_no_view)
@@ -41,13 +41,6 @@ def identify(exchange):
         raise NotAuthenticated
     check_csrf(request)
     return session_caller(user)
-
-
-def _bearer_token(header):
-    kind, _, token = header.partition(" ")
-    if kind.lower() != "bearer" or not token.strip():
-        raise NotAuthenticated
-    return token.strip()
 
 
 def check_csrf(request):

@@ -1,13 +1,11 @@
 """A part comes in: refused on its headers alone, or read with back-pressure, hashed, written, synced, recorded."""
 
 import asyncio
-import base64
-import binascii
-import re
 
 import orjson
 
 from portal import access
+from portal.content_digest import read_sha256
 from portal.exceptions import Invalid, LengthMissing, PartBusy
 from portal.services.parts import begin_part
 from portal.storage import get_storage
@@ -23,7 +21,6 @@ GATHER_MAX_BYTES = 512 * 2**10
 LOCK_SECONDS, LOCK_POLL_SECONDS = 10, 0.075
 #: An older writer of the same part that has been silent for so long gives way to a newer one.
 GIVE_WAY_SECONDS = 15
-SHA256_FIELD = re.compile(r"(?:^|,)\s*sha-256\s*=\s*([^,;]*)", re.IGNORECASE)
 
 #: The bodies that are being written in this process, by (session, part number); event loop only.
 _writing = {}
@@ -51,26 +48,11 @@ async def put_part(exchange, session_id, number):
     await exchange.answer(200, {"Content-Type": "application/json"}, orjson.dumps(part))
 
 
-def read_sha256(exchange):
-    """Return the SHA-256 that `Content-Digest` (RFC 9530) declares, None when it names none; refuses a bad one."""
-    match = SHA256_FIELD.search(exchange.text(b"content-digest") or "")
-    if match is None:
-        return None
-    value = match[1].strip()
-    try:
-        digest = base64.b64decode(value[1:-1], validate=True)
-    except binascii.Error:
-        digest = b""
-    if len(digest) != 32 or len(value) < 2 or value[0] != ":" or value[-1] != ":":
-        raise Invalid("Content-Digest: write sha-256=:<base64 of 32 bytes>: (RFC 9530).")
-    return digest
-
-
 def _open_part(exchange, session_id, number):
     """Check who asks, for what and how long it is; nothing of the body has been read yet."""
     caller = identify(exchange)
     try:
-        length, sha256 = read_content_length(exchange), read_sha256(exchange)
+        length, sha256 = read_content_length(exchange), read_sha256(exchange.text(b"content-digest"))
         if length is None:
             raise LengthMissing
     except (Invalid, LengthMissing):

@@ -6,18 +6,8 @@ from rest_framework.permissions import BasePermission
 
 from portal.access import session_caller
 from portal.exceptions import CsrfFailed, NotAuthenticated
-from portal.services.tokens import authenticate_token
-
-
-def bearer_token(header):
-    """Return the token of an Authorization header, or None when there is none; refuses any other kind."""
-    if not header:
-        return None
-    kind, _, token = header.partition(" ")
-    token = token.strip()
-    if kind.lower() != "bearer" or not token or " " in token:
-        raise NotAuthenticated
-    return token
+from portal.problems import CHALLENGE
+from portal.services.tokens import authenticate_token, read_bearer
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -25,12 +15,12 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate(self, request):
         """Return the Caller, or None when the request carries no token."""
-        token = bearer_token(request.META.get("HTTP_AUTHORIZATION"))
-        return (authenticate_token(token), None) if token else None
+        header = request.META.get("HTTP_AUTHORIZATION")
+        return (authenticate_token(read_bearer(header)), None) if header else None
 
     def authenticate_header(self, request):
         """Return the challenge that makes a refusal a 401."""
-        return 'Bearer realm="portal"'
+        return CHALLENGE
 
 
 class BrowserAuthentication(SessionAuthentication):

@@ -1,30 +1,12 @@
 """Content-Digest (RFC 9530): refuse a body that does not have the digest that was sent with it."""
 
-import base64
-import binascii
 import hashlib
-import re
 
 from django.http import HttpResponse
 
+from portal.content_digest import read_sha256
 from portal.exceptions import DigestMismatch, Invalid
 from portal.problems import render_problem
-
-_SHA256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*(:?)([^,:;\s]*)(:?)", re.IGNORECASE)
-
-
-def expected_sha256(header):
-    """Return the 32 bytes of the header's sha-256 member, or None when it has none; raises Invalid if malformed."""
-    found = _SHA256.search(header or "")
-    if not found:
-        return None
-    try:
-        digest = base64.b64decode(found[2], validate=True)
-    except binascii.Error:
-        digest = b""
-    if len(digest) != 32 or not (found[1] and found[3]):
-        raise Invalid("Content-Digest: write sha-256=:<base64 of 32 bytes>: (RFC 9530).")
-    return digest
 
 
 class ContentDigestMiddleware:
@@ -38,7 +20,7 @@ class ContentDigestMiddleware:
         header = request.META.get("HTTP_CONTENT_DIGEST")
         if header:
             try:
-                expected = expected_sha256(header)
+                expected = read_sha256(header)
                 if expected and hashlib.sha256(request.body).digest() != expected:
                     raise DigestMismatch
             except (Invalid, DigestMismatch) as error:

@@ -1,11 +1,14 @@
 """The one exit for errors of the JSON door: every one becomes application/problem+json."""
 
+import sys
+
 import orjson
+from axes.helpers import get_cool_off
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from portal.exceptions import CsrfFailed, Forbidden, Invalid, NotAuthenticated, NotFound
+from portal.exceptions import CsrfFailed, Forbidden, Invalid, NotAuthenticated, NotFound, TooMany
 from portal.problems import as_portal_error, describe_problem, problem_body, problem_headers, render_problem
 
 #: DRF's own refusals that have no kind of ours: the slug for each status.
@@ -86,7 +89,17 @@ def csrf_failure(request, reason=""):
 
 
 def server_error(request):
-    """Django's 500: the log has the reason, under the request's id."""
+    """Django's 500, outside of the API's views: 503 when the database is what failed; the log has the reason."""
+    known = as_portal_error(sys.exception())
+    if known is not None:
+        return _plain(known)
     status, detail = 500, "Something went wrong here; the request id finds it in the log."
     body = orjson.dumps(problem_body(status, "internal_error", detail))
     return HttpResponse(body, status=status, headers=problem_headers(status))
+
+
+def locked_out(request, response=None, credentials=None, **_):
+    """Answer a login that failed too often (django-axes): 429, with the time after which it is worth another try."""
+    error = TooMany("Too many failed logins; wait before the next try.")
+    error.retry_after = int(get_cool_off().total_seconds())
+    return _plain(error)

@@ -67,7 +67,7 @@ class SessionList(APIView):
 class SessionDetail(APIView):
     """GET: status and what has arrived. DELETE: abort."""
 
-    scopes = {"GET": (access.READ, access.UPLOAD), "DELETE": (access.UPLOAD,)}
+    scopes = {"GET": (access.READ,), "DELETE": (access.UPLOAD,)}
 
     @extend_schema(operation_id="get_session", responses=SessionOut)
     def get(self, request, session_id):
@@ -87,7 +87,7 @@ class SessionDetail(APIView):
 class SessionParts(APIView):
     """GET: the recorded parts."""
 
-    scopes = {"GET": (access.READ, access.UPLOAD)}
+    scopes = {"GET": (access.READ,)}
 
     @extend_schema(operation_id="list_parts", parameters=[PageQuery], responses=PartPage)
     def get(self, request, session_id):
