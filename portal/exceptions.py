@@ -11,7 +11,7 @@ class PortalError(Exception):
     code = "error"
     detail = "The request could not be carried out."
     #: Seconds after which the same request is worth another try; None when waiting does not help.
-    retry_after = None
+    retry_after: int | None = None
 
     def __init__(self, detail=None, **extra):
         self.detail = detail or self.detail

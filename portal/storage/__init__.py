@@ -13,7 +13,7 @@ __all__ = ["NoSpace", "RangeBusy", "Storage", "StorageMisconfigured", "StorageUn
 
 def get_storage() -> Storage:
     """Return the one Storage of PORTAL_STORAGE_URL in this process; refuses a URL that it does not know."""
-    return _open_storage(settings.PORTAL_STORAGE_URL)
+    return _open_storage(settings.PORTAL_STORAGE_URL)  # type: ignore[misc]  # it is in boot/settings.py
 
 
 @cache

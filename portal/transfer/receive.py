@@ -1,6 +1,7 @@
 """A part comes in: refused on its headers alone, or read with back-pressure, hashed, written, synced, recorded."""
 
 import asyncio
+from uuid import UUID
 
 import orjson
 
@@ -23,7 +24,7 @@ LOCK_SECONDS, LOCK_POLL_SECONDS = 10, 0.075
 GIVE_WAY_SECONDS = 15
 
 #: The bodies that are being written in this process, by (session, part number); event loop only.
-_writing = {}
+_writing: dict[tuple[UUID, int], Body] = {}
 
 
 async def put_part(exchange, session_id, number):

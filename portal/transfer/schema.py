@@ -5,10 +5,10 @@ SECURITY_SCHEMES = {
     "bearerAuth": {"type": "http", "scheme": "bearer"},
     "cookieAuth": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
 }
-SECURITY = [{name: []} for name in SECURITY_SCHEMES]
+SECURITY: list[dict] = [{name: []} for name in SECURITY_SCHEMES]
 
 STRING = {"type": "string"}
-BYTES = {"application/octet-stream": {"schema": {}}}
+BYTES: dict = {"application/octet-stream": {"schema": {}}}
 
 PART = {
     "type": "object",

@@ -40,7 +40,7 @@ class Public(APIView):
 
     authentication_classes = ()
     permission_classes = ()
-    scopes = {}
+    scopes: dict = {}
 
 
 class Healthz(Public):
