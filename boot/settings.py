@@ -89,6 +89,7 @@ class Base(Configuration):
         "django.contrib.auth.middleware.AuthenticationMiddleware",
         "django.contrib.messages.middleware.MessageMiddleware",
         "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        "portal.views.hosts.HostMiddleware",
         "portal.views.digest.ContentDigestMiddleware",
         "axes.middleware.AxesMiddleware",
     ]

@@ -25,6 +25,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_full_result_count = False
     ordering = ("-id",)
 
+    def get_readonly_fields(self, request, obj=None):
+        """Show every column, also those that no form would have, but for those in `exclude`."""
+        return [field.name for field in self.opts.concrete_fields if field.name not in (self.exclude or ())]
+
     def has_add_permission(self, request, obj=None):
         """Nobody adds by hand."""
         return False
@@ -58,7 +62,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 class UploadBatchAdmin(ReadOnlyAdmin):
     """Batches, with how far each one is."""
 
-    list_display = ("id", "name", "owner", "status", "progress", "total_files", "stored_count", "failed_count")
+    list_display = ("id", "name", "owner", "status", "progress", "failed_count", "created_at")
     list_filter = ("status", "created_at")
     list_select_related = ("owner",)
     search_fields = ("id__exact", "name", "owner__username")
