@@ -1,0 +1,97 @@
+"""Situations that time and faults bring about, made by hand: ends that have come, old bytes, calls that fail."""
+
+import contextlib
+from datetime import timedelta
+
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from portal.models import OutboxEvent, UploadBatch, UploadSession
+from portal.services.reconcile import find_drift
+
+A_DAY = 24 * 3600
+#: What the ORM and SQLite say around a transaction; it costs no look at a table.
+BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+def set_columns(row, **columns):
+    """Write columns of `row` past all rules, and read it anew."""
+    type(row).objects.filter(pk=row.pk).update(**columns)
+    row.refresh_from_db()
+    return row
+
+
+def let_lifetime_end(session):
+    """The session was left alone for too long, by the database's clock."""
+    return set_columns(session, expires_at=Now() - timedelta(seconds=1))
+
+
+def let_lease_end(session):
+    """Whoever finalizes the session was silent for too long, by the database's clock."""
+    return set_columns(session, lease_until=Now() - timedelta(seconds=1))
+
+
+def make_old(storage, kind, key, seconds=A_DAY + 1):
+    """The bytes of `key` have lain there for so long."""
+    storage.files[kind][key].changed -= seconds
+
+
+def failing(error):
+    """Return a function that raises `error` whatever it is called with."""
+
+    def fail(*_args, **_options):
+        raise error
+
+    return fail
+
+
+def counters(batch):
+    """Return `(total, stored, failed, pending)` of a batch as its row says now."""
+    row = UploadBatch.objects.get(pk=batch.pk)
+    return row.total_files, row.stored_count, row.failed_count, row.pending_count
+
+
+def event_types():
+    """Return the types of all events, in the order in which they were written."""
+    return list(OutboxEvent.objects.order_by("id").values_list("event_type", flat=True))
+
+
+def session_row(session):
+    """Return the session as its row says now."""
+    return UploadSession.objects.get(pk=session.pk)
+
+
+def stored_bytes(storage, file):
+    """Return the bytes of a STORED file."""
+    with storage.open_object(file.storage_key) as stored:
+        return stored.read(0, stored.size)
+
+
+def drift():
+    """Return every counter that differs from its rows."""
+    return list(find_drift())
+
+
+@contextlib.contextmanager
+def seen_queries():
+    """Give a list that holds, afterwards, the SQL of the block without the brackets of transactions."""
+    queries = []
+    with CaptureQueriesContext(connection) as captured:
+        yield queries
+    queries += [query["sql"] for query in captured.captured_queries if not query["sql"].startswith(BRACKETS)]
+
+
+@contextlib.contextmanager
+def seen_transactions():
+    """Give a list that holds, afterwards, the writing SQL of each transaction of the block, in order."""
+    transactions = [[]]
+    with CaptureQueriesContext(connection) as captured:
+        yield transactions
+    for query in captured.captured_queries:
+        if query["sql"].startswith(WRITES):
+            transactions[-1].append(query["sql"])
+        elif query["sql"].startswith(("RELEASE", "COMMIT")):
+            transactions.append([])
+    transactions[:] = [statements for statements in transactions if statements]
