@@ -6,11 +6,18 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
+docs = SpectacularSwaggerSplitView.as_view(
+    url_name="schema",
+    template_name="portal/docs.html",
+    # OPTIONS is 405: DRF would describe the page in JSON, with the renderer of the page.
+    metadata_class=None,
+)
+
 urlpatterns = [
     path("", include("portal.urls")),
     path("", RedirectView.as_view(pattern_name="docs"), name="home"),
     path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("docs", docs, name="docs"),
     path("login", LoginView.as_view(template_name="portal/login.html"), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
     path("admin", RedirectView.as_view(url="/admin/")),

@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from portal.models import UploadSession
-from portal.serializers.texts import MetadataField, NameField, PathField, Sha256Field, WholeNumberField
+from portal.serializers.texts import IdField, MetadataField, NameField, PathField, Sha256Field, WholeNumberField
 from portal.services.sessions import missing_ranges
 
 BIGINT_MAX = 2**63 - 1
@@ -21,9 +21,9 @@ class SessionIn(serializers.Serializer):
     original_filename = NameField()
     content_type = NameField(required=False, default="application/octet-stream")
     total_size_bytes = WholeNumberField(min_value=0, max_value=BIGINT_MAX)
-    batch_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    batch_id = IdField(required=False, allow_null=True, default=None)
     path = PathField(required=False, allow_null=True, default=None)
-    sha256 = Sha256Field(required=False, default="")
+    sha256 = Sha256Field(required=False)
     chunk_size_bytes = WholeNumberField(
         required=False, allow_null=True, default=None, min_value=1, max_value=BIGINT_MAX
     )

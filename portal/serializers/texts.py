@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 import orjson
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from portal.services.limits import MAX_METADATA_BYTES
@@ -24,7 +25,9 @@ class NameField(serializers.CharField):
     """A text of at most 255 characters without NUL or control characters; blanks are kept as they are."""
 
     def __init__(self, **options):
-        super().__init__(max_length=255, trim_whitespace=False, **options)
+        # DRF refuses a blank one by itself; the length is for the API's description.
+        shortest = 0 if options.get("allow_blank") else 1
+        super().__init__(min_length=shortest, max_length=255, trim_whitespace=False, **options)
 
     def to_internal_value(self, data):
         """Return the text; refuses numbers too, which DRF would turn into one."""
@@ -49,6 +52,15 @@ class PlainTextField(serializers.CharField):
         return text
 
 
+@extend_schema_field(
+    {
+        "type": "string",
+        "description": "A relative path; no segment may be empty, `.` or `..`; at most 1,024 bytes of UTF-8.",
+        "minLength": 1,
+        "maxLength": MAX_PATH_BYTES,
+        "pattern": r"^[^\\\u0000-\u001f\u007f-\u009f]+$",
+    }
+)
 class PathField(serializers.CharField):
     """A relative path with `/`: no empty, `.` or `..` segment, no backslash, at most 1,024 bytes of UTF-8."""
 
@@ -70,6 +82,7 @@ class PathField(serializers.CharField):
         return data
 
 
+@extend_schema_field({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})
 class Sha256Field(serializers.CharField):
     """64 hex digits; upper case is taken and made lower."""
 
@@ -78,6 +91,16 @@ class Sha256Field(serializers.CharField):
         if not isinstance(data, str) or not re.fullmatch("[0-9a-fA-F]{64}", data):
             raise serializers.ValidationError("Must be 64 hex digits.", code="invalid_sha256")
         return data.lower()
+
+
+class IdField(serializers.UUIDField):
+    """A UUID as text; DRF would take a number too."""
+
+    def to_internal_value(self, data):
+        """Return the UUID."""
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
 
 
 class WholeNumberField(serializers.IntegerField):

@@ -10,6 +10,16 @@ SECURITY: list[dict] = [{name: []} for name in SECURITY_SCHEMES]
 STRING = {"type": "string"}
 BYTES: dict = {"application/octet-stream": {"schema": {}}}
 
+#: The header that goes with a refusal of each status.
+REFUSAL_HEADERS = {
+    401: ("WWW-Authenticate", "`Bearer`"),
+    405: ("Allow", "The methods that this path takes."),
+    409: ("Retry-After", "Seconds to wait, where waiting helps."),
+    416: ("Content-Range", "`bytes */<size of the file>`"),
+    503: ("Retry-After", "Seconds to wait."),
+    507: ("Retry-After", "Seconds to wait."),
+}
+
 PART = {
     "type": "object",
     "required": ["part_number", "size_bytes", "digest"],
@@ -83,7 +93,7 @@ def _put_part():
                 "description": "The part is stored.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/StoredPart"}}},
             },
-            **_problems(PUT_PROBLEMS),
+            **describe_refusals(PUT_PROBLEMS),
         },
         "security": SECURITY,
     }
@@ -105,7 +115,7 @@ def _content(operation_id, *, with_body=True):
         "tags": ["files"],
         "summary": "The bytes of a file" if with_body else "The headers of a file's bytes",
         "parameters": [_path("id", {"type": "string", "format": "uuid"}), *(_header(name) for name in names)],
-        "responses": responses | _problems(problems, with_body=with_body),
+        "responses": responses | describe_refusals(problems, with_body=with_body),
         "security": SECURITY,
     }
 
@@ -119,7 +129,15 @@ def _header(name, description=""):
     return parameter | ({"description": description} if description else {})
 
 
-def _problems(sentences, *, with_body=True):
+def describe_refusals(sentences, *, with_body=True):
+    """Return the responses of the refusals in `sentences`, by status: each a problem, with the headers it goes with."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    body = {"content": content} if with_body else {}
-    return {str(status): {"description": sentence, **body} for status, sentence in sentences.items()}
+    return {str(status): _refusal(status, text, content if with_body else {}) for status, text in sentences.items()}
+
+
+def _refusal(status, text, content):
+    headers = {}
+    if status in REFUSAL_HEADERS:
+        name, meaning = REFUSAL_HEADERS[status]
+        headers = {"headers": {name: {"description": meaning, "schema": STRING}}}
+    return {"description": text, **headers, **({"content": dict(content)} if content else {})}

@@ -14,6 +14,7 @@ from portal.services.batches import create_batch, get_batch, list_batch_files, l
 from portal.views.formats import json_object
 from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
+from portal.views.schema import LOCATION
 
 
 class BatchQuery(PageQuery):
@@ -33,8 +34,14 @@ class BatchList(APIView):
     """POST: make a batch. GET: own batches, newest first."""
 
     scopes = {"GET": (access.READ,), "POST": (access.UPLOAD,)}
+    idempotent = True
 
-    @extend_schema(operation_id="create_batch", request=BatchIn, responses={201: BatchOut, 200: BatchOut})
+    @extend_schema(
+        operation_id="create_batch",
+        request=BatchIn,
+        responses={201: BatchOut, 200: BatchOut},
+        parameters=[LOCATION],
+    )
     def post(self, request):
         """Make a batch: 201 with Location. With an Idempotency-Key seen before: 200 and the first answer."""
         data = json_object(request)

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from portal.exceptions import CsrfFailed, Forbidden, Invalid, NotAuthenticated, NotFound, TooMany
 from portal.problems import as_portal_error, describe_problem, problem_body, problem_headers, render_problem
+from portal.views.formats import FastJSONRenderer
 
 #: DRF's own refusals that have no kind of ours: the slug for each status.
 CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
@@ -17,6 +18,9 @@ CODES = {403: "forbidden", 404: "not_found", 405: "method_not_allowed", 415: "un
 
 def handle_exception(error, context):
     """Return the Response for `error`, or None to let Django log it and answer 500 (`server_error` below)."""
+    # A view that renders pages answers with a problem too, not with its page.
+    context["request"].accepted_renderer = FastJSONRenderer()
+    context["request"].accepted_media_type = FastJSONRenderer.media_type
     ours = _translate(error)
     if as_portal_error(ours) is not None:
         status, headers, members = describe_problem(ours)

@@ -37,6 +37,7 @@ class FileDetail(APIView):
     """GET: one file. DELETE: remove it with its bytes."""
 
     scopes = {"GET": (access.READ, access.SERVICE), "DELETE": (access.DELETE,)}
+    problems = {"DELETE": {409: "`batch_completed`, or `file_busy` while it is being finalized."}}
 
     @extend_schema(operation_id="get_file", responses=FileOut)
     def get(self, request, file_id):

@@ -37,14 +37,21 @@ def replay(claim):
 
 
 def _key_of(request, data):
-    sent = {request.META.get("HTTP_IDEMPOTENCY_KEY"), data.get("idempotency_key")} - {None}
-    if len(sent) > 1:
-        raise Invalid("Idempotency-Key and idempotency_key differ.")
-    for key in sent:
-        if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_LENGTH or not key.isprintable():
-            raise Invalid(f"An idempotency key has 1 to {MAX_KEY_LENGTH} printable characters.")
-        return key
-    return None
+    header, field = request.META.get("HTTP_IDEMPOTENCY_KEY"), data.get("idempotency_key")
+    for key in (header, field):
+        if key is not None and not _is_key(key):
+            raise _refused("invalid", f"An idempotency key has 1 to {MAX_KEY_LENGTH} printable characters.")
+    if header is not None and field is not None and header != field:
+        raise _refused("differs", "Idempotency-Key and idempotency_key differ.")
+    return header if field is None else field
+
+
+def _is_key(value):
+    return isinstance(value, str) and 1 <= len(value) <= MAX_KEY_LENGTH and value.isprintable()
+
+
+def _refused(code, detail):
+    return Invalid(detail, errors=[{"field": "idempotency_key", "code": code, "detail": detail}])
 
 
 def _fingerprint(request, data):

@@ -4,7 +4,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
-from portal.transfer.schema import SECURITY_SCHEMES
+from portal.transfer.schema import SECURITY_SCHEMES, describe_refusals
 
 PROBLEM = {
     "type": "object",
@@ -24,6 +24,13 @@ PROBLEM = {
                 "properties": {name: {"type": "string"} for name in ("field", "code", "detail")},
             },
         },
+        "missing_parts": {
+            "description": "With `missing_parts`: ranges of part numbers `[first, last]`.",
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "integer"}},
+        },
+        "expected_size_bytes": {"description": "With `wrong_part_size`.", "type": "integer"},
+        "max_file_size_bytes": {"description": "With `file_too_large`.", "type": "integer"},
     },
     "additionalProperties": True,
 }
@@ -40,20 +47,38 @@ WITH_IDENTITY = {
     403: "`insufficient_scope`, or `csrf_failed` in a browser session.",
 }
 WITH_ID = {404: "It does not exist, or it is somebody else's."}
-WITH_BODY = {
+WITH_POST = {
     408: "The body came too slowly.",
     413: "`body_too_large`: over 2 MiB.",
-    415: "The body is not `application/json`.",
 }
+WITH_BODY = {415: "The body is not `application/json`."}
 WITH_KEY = {
     409: "`idempotency_in_progress`: the first request with this key is still running.",
     422: "`idempotency_key_reused`: the key was sent before with another request.",
 }
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    OpenApiParameter.HEADER,
+    description="1 to 255 printable characters; the same POST again gets the first answer's body, as 200. The body's "
+    "field `idempotency_key` does the same.",
+)
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
     str,
     OpenApiParameter.HEADER,
-    description="1 to 255 printable characters; the same POST again gets the first answer's body, as 200.",
+    description="`true`: this is the answer to an earlier request with the same Idempotency-Key.",
+    response=[200],
+)
+LOCATION = OpenApiParameter(
+    "Location", str, OpenApiParameter.HEADER, description="The path of what was made.", response=[201]
+)
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After",
+    str,
+    OpenApiParameter.HEADER,
+    description="Seconds after which the answer may be there.",
+    response=[202],
 )
 
 
@@ -84,7 +109,7 @@ class PortalSchema(AutoSchema):
 
     def get_override_parameters(self):
         """Return the parameters that no serializer knows."""
-        return [IDEMPOTENCY_KEY] if self._is_idempotent() else []
+        return [IDEMPOTENCY_KEY, REPLAYED] if self._is_idempotent() else []
 
     def get_tags(self):
         """Return the first word of the path."""
@@ -106,6 +131,8 @@ class PortalSchema(AutoSchema):
             found |= WITH_IDENTITY
         if "{" in self.path:
             found |= WITH_ID
+        if self.method == "POST":
+            found |= WITH_POST
         if "requestBody" in operation:
             found |= WITH_BODY
         own = dict(getattr(self.view, "problems", {}).get(self.method, {}))
@@ -117,9 +144,9 @@ class PortalSchema(AutoSchema):
 def add_problems(result, generator, request, public):
     """Turn each operation's refusals into responses with the schema Problem; a spectacular hook, the last one."""
     result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path_item in result["paths"].values():
         for operation in path_item.values():
-            for status, text in operation.pop("x-problems", {}).items():
-                operation["responses"].setdefault(str(status), {"description": text, "content": content})
+            for status, refusal in describe_refusals(operation.pop("x-problems", {})).items():
+                described = operation["responses"].setdefault(status, refusal)
+                described["content"] |= refusal["content"]
     return result

@@ -27,6 +27,7 @@ from portal.storage import get_storage
 from portal.views.formats import json_object
 from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
+from portal.views.schema import LOCATION, RETRY_AFTER
 
 #: What a client is told to wait before it asks again for a finalize that goes on.
 FINALIZING_RETRY_SECONDS = 2
@@ -42,8 +43,22 @@ class SessionList(APIView):
     """POST: open a session. GET: own sessions, newest first."""
 
     scopes = {"GET": (access.READ,), "POST": (access.UPLOAD,)}
+    idempotent = True
+    problems = {
+        "POST": {
+            404: "`batch_id` names no batch of yours.",
+            409: "`path_taken`, `batch_completed`.",
+            413: "`file_too_large`: over `max_file_size_bytes`; or `body_too_large`: over 2 MiB.",
+            507: "The storage is full.",
+        }
+    }
 
-    @extend_schema(operation_id="create_session", request=SessionIn, responses={201: SessionOut, 200: SessionOut})
+    @extend_schema(
+        operation_id="create_session",
+        request=SessionIn,
+        responses={201: SessionOut, 200: SessionOut},
+        parameters=[LOCATION],
+    )
     def post(self, request):
         """Open a file and its session: 201 with Location. The answer says how the file is to be cut into parts."""
         data = json_object(request)
@@ -68,6 +83,7 @@ class SessionDetail(APIView):
     """GET: status and what has arrived. DELETE: abort."""
 
     scopes = {"GET": (access.READ,), "DELETE": (access.UPLOAD,)}
+    problems = {"DELETE": {409: "`session_closed`: it is finalizing or has ended."}}
 
     @extend_schema(operation_id="get_session", responses=SessionOut)
     def get(self, request, session_id):
@@ -100,8 +116,20 @@ class SessionFinalize(APIView):
     """POST: turn the parts into a STORED file."""
 
     scopes = {"POST": (access.UPLOAD,)}
+    problems = {
+        "POST": {
+            400: "`missing_parts`, with their ranges in `missing_parts`; the session stays open.",
+            409: "`session_closed`: it was aborted or has expired.",
+            422: "`sha256_mismatch`, `bytes_damaged`, `storage_error`: the file is FAILED.",
+        }
+    }
 
-    @extend_schema(operation_id="finalize_session", request=None, responses={200: FileOut, 202: SessionOut})
+    @extend_schema(
+        operation_id="finalize_session",
+        request=None,
+        responses={200: FileOut, 202: SessionOut},
+        parameters=[RETRY_AFTER],
+    )
     def post(self, request, session_id):
         """Finalize: 200 with the file; 202 with the session while a large file is still being read."""
         session = access.get_session(request.user, session_id)
