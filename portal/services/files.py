@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import Q
+
 from portal import access
 from portal.exceptions import FileBusy, FileNotStored, StatusConflict, StorageUnavailable
 from portal.models import IngestFile, UploadSession
@@ -65,7 +67,8 @@ def delete_file(file, *, storage):
                 if session.status in UploadSession.OPEN:
                     advance(session, UploadSession.Status.ABORTED)
             file.sessions.update(file=None)
-            remove_row(file)
+            # A FAILED file that was opened again and failed once more may have another size.
+            remove_row(file, where=Q(session_id=file.session_id))
             update_batch_counters(
                 file.batch_id,
                 total=-1,

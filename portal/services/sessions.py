@@ -3,6 +3,7 @@
 import time
 
 from django.db import IntegrityError
+from django.db.models import Q
 from django.utils import timezone
 
 from portal import access
@@ -98,7 +99,11 @@ def _join(caller, session, file, batch, path, described):
         file.save(force_insert=True)
         return file, {"total": 1, "total_bytes": size, "open_to": TO_JOIN}
     gained = size - file.size_bytes
-    advance(file, IngestFile.Status.UPLOADING, session_id=session.pk, error=None, **described)
+    fields = {"session_id": session.pk, "error": None, **described}
+    # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen.
+    advance(file, IngestFile.Status.UPLOADING, where=Q(session_id=file.session_id), **fields)
+    for name, value in fields.items():
+        setattr(file, name, value)
     return file, {"failed": -1, "total_bytes": gained, "open_to": TO_REOPEN}
 
 

@@ -25,10 +25,15 @@ def update_claimed(session, token, **fields):
     return _compare_and_set(session, Q(claim_token=token), **fields)
 
 
-def remove_row(row):
-    """Delete `row` while it has the status that was seen, or raise StatusConflict and delete nothing."""
-    if not type(row).objects.filter(pk=row.pk, status=row.status).delete()[0]:
+def remove_row(row, *, where=None):
+    """Delete `row` while it has the status that was seen, or raise StatusConflict and delete nothing.
+
+    Only inside a transaction. Django's delete() looks first and then deletes by key alone, so the row is written
+    first: from then on it is held as it was seen.
+    """
+    if not _compare_and_set(row, where, status_at=Now()):
         raise StatusConflict(f"{row} changed while you were looking.")
+    type(row).objects.filter(pk=row.pk).delete()
 
 
 def record_part_in(session_id, *, size, lifetime):

@@ -95,3 +95,28 @@ def seen_transactions():
         elif query["sql"].startswith(("RELEASE", "COMMIT")):
             transactions.append([])
     transactions[:] = [statements for statements in transactions if statements]
+
+
+def just_before(monkeypatch, place, name, action):
+    """The first time that `place.name` is called, `action()` happens first: somebody else was faster."""
+    original = getattr(place, name)
+
+    def faster(*args, **options):
+        monkeypatch.setattr(place, name, original)
+        action()
+        return original(*args, **options)
+
+    monkeypatch.setattr(place, name, faster)
+
+
+def just_after(monkeypatch, place, name, action):
+    """The first time that `place.name` has been called, `action()` happens before its caller goes on."""
+    original = getattr(place, name)
+
+    def slower(*args, **options):
+        monkeypatch.setattr(place, name, original)
+        result = original(*args, **options)
+        action()
+        return result
+
+    monkeypatch.setattr(place, name, slower)

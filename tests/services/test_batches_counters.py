@@ -1,5 +1,7 @@
 """Counters of a batch: moved once by each transition, last in its transaction, and what they complete."""
 
+import functools
+
 import pytest
 
 from portal.exceptions import BatchCancelled, BatchCompleted, BatchSealed, Sha256Mismatch
@@ -10,7 +12,15 @@ from portal.services.files import delete_file
 from portal.services.finalize import finalize_session
 from portal.services.sessions import abort_session
 from tests.samples import make_batch, open_session, ready_session, store_file
-from tests.services.situations import counters, drift, event_types, let_lifetime_end, seen_transactions, set_columns
+from tests.services.situations import (
+    counters,
+    drift,
+    event_types,
+    just_before,
+    let_lifetime_end,
+    seen_transactions,
+    set_columns,
+)
 
 
 def test_bytes_are_counted_as_they_join_and_as_they_are_stored(ann, storage):
@@ -84,13 +94,8 @@ def test_counters_do_not_move_in_a_batch_that_closed_meanwhile(ann, column, erro
 
 def test_a_batch_that_closes_between_the_look_and_the_transaction_takes_no_file(ann, storage, monkeypatch):
     batch = make_batch(ann)
-    create_staging = storage.create_staging
-
-    def complete_first(key):
-        set_columns(batch, completed_at=batch.created_at)
-        create_staging(key)
-
-    monkeypatch.setattr(storage, "create_staging", complete_first)
+    complete = functools.partial(set_columns, batch, completed_at=batch.created_at)
+    just_before(monkeypatch, storage, "create_staging", complete)
     with pytest.raises(BatchCompleted):
         open_session(ann, storage, batch=batch)
     assert not IngestFile.objects.exists()
