@@ -69,6 +69,17 @@ def stored_bytes(storage, file):
         return stored.read(0, stored.size)
 
 
+def staged(storage, session):
+    """Return the bytes of the session's staging file."""
+    return bytes(storage.files["staging"][session.staging_key].data)
+
+
+def progress(session):
+    """Return `(parts on record, completed_parts, received_bytes)` as the rows say now."""
+    row = session_row(session)
+    return row.parts.count(), row.completed_parts, row.received_bytes
+
+
 def drift():
     """Return every counter that differs from its rows."""
     return list(find_drift())
