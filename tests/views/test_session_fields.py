@@ -35,8 +35,10 @@ def test_an_odd_path_is_kept_as_it_is(ann_api, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "a/./b", "../a", "a/..", "a/../b"]
-    + ["a\\b", "\\", "a\tb", "a\nb", "\x01", "\x1f", "a\x7f", "\x80", "a/\x85", "\x9f"],
+    [
+        *["/", "/a", "a/", "a//b", ".", "..", "./a", "a/.", "a/./b", "../a", "a/..", "a/../b"],
+        *["a\\b", "\\", "a\tb", "a\nb", "\x01", "\x1f", "a\x7f", "\x80", "a/\x85", "\x9f"],
+    ],
 )
 def test_a_path_that_could_lead_elsewhere_is_refused(ann_api, path):
     assert field_errors(ann_api.post("/uploads/sessions", BODY | {"path": path})) == {"path": "invalid_path"}

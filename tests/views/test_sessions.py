@@ -1,6 +1,6 @@
 """Upload sessions over HTTP: opened, shown, listed, aborted."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_the_location_of_a_new_session_leads_to_it(ann_api):
 def test_a_session_lives_for_the_time_that_limits_tells(ann_api):
     lifetime = expect(200, ann_api.get("/limits"))["session_ttl_seconds"]
     ends = datetime.fromisoformat(ann_api.open_session(1)["expires_at"])
-    left = ends - datetime.now(timezone.utc)
+    left = ends - datetime.now(UTC)
     assert timedelta(0) <= timedelta(seconds=lifetime) - left < timedelta(minutes=1)
 
 
