@@ -1,0 +1,233 @@
+"""Who gets what at every route of both doors: a row for each route and method, and a route without one fails."""
+
+import re
+from dataclasses import dataclass, field
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from portal.transfer.app import ROUTES
+from tests.api import Api
+from tests.samples import CHUNK
+from tests.schema.description import Description
+from tests.views.callers import ALL, make_callers, new_name
+from tests.views.shapes import NOBODY
+
+READ, UPLOAD, DELETE, SERVICE = "read", "upload", "delete", "service"
+EVERY_SCOPE = (*ALL, SERVICE)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a route and method is for: which scopes open it, and what its owner gets.
+
+    Where the path names something, `{batch}`, `{file}`, `{open}` (a session without its part) or `{ready}` (one that
+    has it) stand for its id; a stranger then gets 404. A path that names nothing is everybody's own: `mine`.
+    """
+
+    path: str
+    scopes: tuple = ()
+    owner: int = 200
+    options: dict = field(default_factory=dict)
+
+    @property
+    def public(self):
+        """Open to anybody."""
+        return not self.scopes
+
+    @property
+    def mine(self):
+        """Names nothing that could be somebody else's."""
+        return "{" not in self.path
+
+
+#: The form of a path in the resolver, the method, and what is expected.
+ROWS = {
+    ("/batches", "GET"): Row("/batches", (READ,)),
+    ("/batches", "POST"): Row("/batches", (UPLOAD,), 201, {"json": {}}),
+    ("/batches/{}", "GET"): Row("/batches/{batch}", (READ,)),
+    ("/batches/{}/files", "GET"): Row("/batches/{batch}/files", (READ,)),
+    ("/files", "GET"): Row("/files", (READ, SERVICE)),
+    ("/files/{}", "GET"): Row("/files/{file}", (READ, SERVICE)),
+    ("/files/{}", "DELETE"): Row("/files/{file}", (DELETE,), 204),
+    ("/files/{}/content", "GET"): Row("/files/{file}/content", (READ, SERVICE)),
+    ("/files/{}/content", "HEAD"): Row("/files/{file}/content", (READ, SERVICE)),
+    ("/uploads/sessions", "GET"): Row("/uploads/sessions", (READ,)),
+    ("/uploads/sessions", "POST"): Row(
+        "/uploads/sessions", (UPLOAD,), 201, {"json": {"original_filename": "a", "total_size_bytes": 1}}
+    ),
+    ("/uploads/sessions/{}", "GET"): Row("/uploads/sessions/{open}", (READ,)),
+    ("/uploads/sessions/{}", "DELETE"): Row("/uploads/sessions/{open}", (UPLOAD,), 204),
+    ("/uploads/sessions/{}/parts", "GET"): Row("/uploads/sessions/{ready}/parts", (READ,)),
+    ("/uploads/sessions/{}/parts/{}", "PUT"): Row(
+        "/uploads/sessions/{open}/parts/1", (UPLOAD,), 200, {"data": b"x" * CHUNK}
+    ),
+    ("/uploads/sessions/{}/finalize", "POST"): Row("/uploads/sessions/{ready}/finalize", (UPLOAD,)),
+    ("/limits", "GET"): Row("/limits", EVERY_SCOPE),
+    ("/healthz", "GET"): Row("/healthz"),
+    ("/readyz", "GET"): Row("/readyz"),
+    ("/schema", "GET"): Row("/schema"),
+    ("/docs", "GET"): Row("/docs"),
+    ("/", "GET"): Row("/", owner=302),
+    ("/login", "GET"): Row("/login"),
+    ("/logout", "POST"): Row("/logout", owner=403),  # without a form's CSRF token; it ends one's own session alone
+}
+#: What people see in a browser: methods that answer as the one in the table does, or with a form's CSRF refusal.
+PAGES = {"/", "/login", "/logout"}
+#: Everything below it asks for a login of its own: tests/test_admin.py.
+ADMIN = {"/admin", "/admin/"}
+
+
+def django_routes(patterns, prefix="/"):
+    """Yield `(path form, methods)` of every route that Django's resolver knows, but for the admin's."""
+    for pattern in patterns:
+        path = prefix + re.sub(r"<[^>]+>", "{}", str(pattern.pattern))
+        if path in ADMIN:
+            continue
+        if isinstance(pattern, URLResolver):
+            yield from django_routes(pattern.url_patterns, path)
+        elif isinstance(pattern, URLPattern):
+            view = getattr(pattern.callback, "view_class", None) or pattern.callback.cls
+            known = {name.upper() for name in view.http_method_names if hasattr(view, name)}
+            yield path, known - {"OPTIONS", "HEAD", "TRACE"}
+
+
+def all_routes():
+    """Return the pairs of path form and method of both doors."""
+    routes = {(path, method) for path, methods in django_routes(get_resolver().url_patterns) for method in methods}
+    return routes | {(re.sub(r"{\w+}", "{}", route.path), method) for route in ROUTES for method in route.methods}
+
+
+@pytest.fixture(scope="module")
+def callers(portal_server):
+    """One of each: the owner and the stranger may do all; the others are stopped by what they hold, or do not."""
+    owner, stranger = new_name("owner"), new_name("stranger")
+    wanted = {"owner": (owner, ALL, "active"), "stranger": (stranger, ALL, "active")}
+    wanted |= {state: (owner, EVERY_SCOPE, state) for state in ("revoked", "expired")}
+    wanted |= {"service": (new_name("runner"), [SERVICE], "active")}
+    # The owner's own tokens that lack one scope each, and one that has nothing else.
+    for scope in EVERY_SCOPE:
+        wanted[f"not {scope}"] = (owner, [other for other in EVERY_SCOPE if other != scope], "active")
+        wanted[f"only {scope}"] = (owner, [scope], "active")
+    callers = make_callers(portal_server, **wanted) | {"anonymous": Api(portal_server.url)}
+    description = Description(portal_server.url)
+    for api in callers.values():
+        api.session.hooks["response"].append(description.hook)
+    return callers
+
+
+def make_things(owner):
+    """Return ids of a batch, a stored file, an open session and one that can be finalized: all the owner's."""
+    batch = owner.make_batch()["id"]
+    open_ = owner.open_session(CHUNK, batch_id=batch)["session_id"]
+    ready = owner.open_session(1)
+    owner.put_parts(ready, b"x")
+    return {"batch": batch, "file": owner.store(b"x")["id"], "open": open_, "ready": ready["session_id"]}
+
+
+@pytest.fixture(scope="module")
+def things(callers):
+    """What the refused may ask for in vain, as often as they like."""
+    return make_things(callers["owner"])
+
+
+def call(api, method, row, ids):
+    """Send the request of a row."""
+    return api.call(method, row.path.format(**ids), allow_redirects=False, **row.options)
+
+
+CASES = [pytest.param(method, row, id=f"{method} {form}") for (form, method), row in ROWS.items()]
+GUARDED = [case for case in CASES if not case.values[1].public]
+NAMED = [case for case in GUARDED if not case.values[1].mine]
+
+
+def test_every_route_and_method_of_both_doors_has_its_row():
+    pages = {(path, method) for path, method in all_routes() if path in PAGES}
+    assert all_routes() - pages == {route for route in ROWS if route[0] not in PAGES}
+    assert {path for path, _ in pages} == PAGES
+
+
+@pytest.mark.parametrize(("method", "row"), CASES)
+def test_the_owner_gets_what_is_asked_for(callers, method, row):
+    response = call(callers["owner"], method, row, make_things(callers["owner"]))
+    assert response.status_code == row.owner, response.text[:500]
+
+
+@pytest.mark.parametrize(("method", "row"), NAMED)
+def test_a_stranger_gets_exactly_the_answer_for_an_id_that_is_not_there(callers, things, method, row):
+    theirs = call(callers["stranger"], method, row, things)
+    nothing = call(callers["stranger"], method, row, dict.fromkeys(things, NOBODY))
+    assert theirs.status_code == nothing.status_code == 404
+    assert theirs.content == nothing.content
+    ours = {"date", "x-request-id"}
+    headers = [{k.lower(): v for k, v in r.headers.items() if k.lower() not in ours} for r in (theirs, nothing)]
+    assert headers[0] == headers[1]
+
+
+@pytest.mark.parametrize("path", ["/batches", "/files", "/uploads/sessions"])
+def test_a_stranger_does_not_find_them_in_a_list(callers, things, path):
+    assert callers["owner"].get(path).json()["results"]
+    listed = callers["stranger"].get(f"{path}?limit=1000").text
+    assert not [name for name, pk in things.items() if pk in listed]
+
+
+@pytest.mark.parametrize(("method", "row"), GUARDED)
+@pytest.mark.parametrize("name", ["anonymous", "revoked", "expired"])
+def test_who_has_no_valid_token_is_401_whatever_the_path_names(callers, things, name, method, row):
+    for ids in (things, dict.fromkeys(things, NOBODY)):
+        response = call(callers[name], method, row, ids)
+        assert response.status_code == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "row"), GUARDED)
+def test_a_token_without_the_scope_is_403_even_for_the_owner(callers, things, method, row):
+    lacking = [f"not {row.scopes[0]}"] if len(row.scopes) == 1 else []
+    lacking += [f"only {scope}" for scope in EVERY_SCOPE if scope not in row.scopes]
+    for name in lacking:
+        response = call(callers[name], method, row, things)
+        assert response.status_code == 403, name
+        if method != "HEAD":
+            assert response.json()["code"] == "insufficient_scope"
+
+
+@pytest.mark.parametrize(("method", "row"), GUARDED)
+def test_each_scope_that_opens_a_route_opens_it_alone(callers, method, row):
+    for scope in row.scopes:
+        response = call(callers[f"only {scope}"], method, row, make_things(callers["owner"]))
+        assert response.status_code == row.owner, scope
+
+
+@pytest.mark.parametrize(("method", "row"), GUARDED)
+def test_service_reads_everybodys_files_and_changes_nothing(callers, things, method, row):
+    response = call(callers["service"], method, row, things)
+    if SERVICE in row.scopes:
+        assert response.status_code == 200
+    else:
+        assert response.status_code == 403
+    if row.path == "/files":
+        assert things["file"] in response.text
+
+
+@pytest.mark.parametrize(("method", "row"), [case for case in CASES if case.values[1].public])
+def test_what_is_public_is_so_for_everybody(callers, method, row):
+    for name in ("anonymous", "revoked", "stranger", "service"):
+        assert call(callers[name], method, row, {}).status_code == row.owner
+
+
+def test_a_strangers_batch_in_a_body_is_as_good_as_none(callers, things):
+    body = {"original_filename": "a", "total_size_bytes": 1, "path": "p"}
+    theirs, nothing = (
+        callers["stranger"].post("/uploads/sessions", body | {"batch_id": pk}) for pk in (things["batch"], NOBODY)
+    )
+    assert theirs.status_code == nothing.status_code == 404
+    assert theirs.content == nothing.content
+
+
+def test_after_all_of_this_nothing_of_the_owners_has_changed(callers, things):
+    owner = callers["owner"]
+    batch = owner.get(f"/batches/{things['batch']}").json()
+    assert (batch["total_files"], batch["pending_count"]) == (1, 1)
+    assert owner.get(f"/files/{things['file']}/content").content == b"x"
+    assert owner.get(f"/uploads/sessions/{things['open']}").json()["status"] == "INIT"
+    assert owner.get(f"/uploads/sessions/{things['ready']}").json()["status"] == "IN_PROGRESS"
