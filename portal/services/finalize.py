@@ -10,7 +10,7 @@ from portal.exceptions import MissingParts, NotFound, SessionClosed, StatusConfl
 from portal.models import UploadSession
 from portal.services.assemble import work_claim
 from portal.services.claims import claim_session, take_over
-from portal.services.sessions import missing_ranges, received_ranges
+from portal.services.sessions import missing_ranges, read_again, received_ranges
 
 Status = UploadSession.Status
 
@@ -32,8 +32,8 @@ FAILURES = {
 def finalize_session(session, *, storage):
     """Turn the parts of `session` into a STORED file and return it, or None when that goes on without the caller.
 
-    Safe to call again: the answer is the same. Raises MissingParts (the session stays open), SessionClosed, or the
-    error that failed the session, such as Sha256Mismatch.
+    Safe to call again: the answer is the same. Raises MissingParts (the session stays open), SessionClosed, NotFound
+    (the file was deleted meanwhile), or the error that failed the session, such as Sha256Mismatch.
     """
     claim = _claim_if_open(session)
     if claim is None and session.status == Status.FINALIZING:
@@ -65,7 +65,7 @@ def _claim_if_open(session):
         try:
             return claim_session(session)
         except StatusConflict:
-            session.refresh_from_db()
+            read_again(session)
     return None
 
 
@@ -93,7 +93,7 @@ def _wait_for_outcome(session):
         deadline = time.monotonic() + WAIT_SECONDS
         while session.status == Status.FINALIZING and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            session.refresh_from_db()
+            read_again(session)
     finally:
         _waiters.release()
     return _outcome(session)

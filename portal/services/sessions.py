@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from portal import access
-from portal.exceptions import PathTaken, SessionClosed, StatusConflict, StorageUnavailable
+from portal.exceptions import NotFound, PathTaken, SessionClosed, StatusConflict, StorageUnavailable
 from portal.models import IngestFile, UploadSession
 from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, update_batch_counters
 from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
@@ -136,10 +136,21 @@ def missing_ranges(received, total_parts):
     return missing
 
 
+def read_again(session):
+    """Read `session` and its file anew, in one look; raises NotFound when the file was deleted meanwhile."""
+    try:
+        session.refresh_from_db(from_queryset=UploadSession.objects.select_related("file"))
+    except UploadSession.DoesNotExist as error:
+        raise NotFound from error
+    if session.file is None:
+        raise NotFound
+
+
 def abort_session(session):
     """Give up an open session: the file is FAILED with `aborted`; again on an ABORTED one does nothing.
 
-    Raises SessionClosed when it is finalizing or has ended otherwise. The bytes are for `cleanup` to remove.
+    Raises SessionClosed when it is finalizing or has ended otherwise, NotFound when its file was deleted.
+    The bytes are for `cleanup` to remove.
     """
     # A part that lands moves INIT to IN_PROGRESS under us: look again, the second look is final.
     for _ in range(3):
@@ -151,5 +162,5 @@ def abort_session(session):
             record_failed(session, UploadSession.Status.ABORTED, code="aborted", detail="The upload was given up.")
             return
         except StatusConflict:
-            session.refresh_from_db()
+            read_again(session)
     raise SessionClosed

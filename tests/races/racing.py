@@ -1,0 +1,76 @@
+"""Threads that start at the same moment, each with a database connection of its own."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import connection
+
+from portal import access
+from portal.exceptions import PartBusy, PortalError
+from portal.services.parts import begin_part
+
+#: No race takes longer, however slow the machine; a thread that hangs fails the test.
+PATIENCE_SECONDS = 60
+#: A contender starts up to so much later than the others, in every third case: who is first changes.
+HEAD_START_SECONDS = 0.004
+
+
+class Race:
+    """Runs contenders against each other."""
+
+    def __init__(self, dice):
+        self.dice = dice
+
+    def __call__(self, *contenders):
+        """Call each contender in a thread of its own; return for each what it returned, or the PortalError it raised.
+
+        Any other error is a defect, and raised.
+        """
+        barrier = threading.Barrier(len(contenders))
+        with ThreadPoolExecutor(len(contenders)) as threads:
+            lanes = [threads.submit(_run, barrier, self._delay(), contender) for contender in contenders]
+            return [lane.result(PATIENCE_SECONDS) for lane in lanes]
+
+    def _delay(self):
+        return self.dice.choice((0, 0, self.dice.uniform(0, HEAD_START_SECONDS)))
+
+
+def _run(barrier, delay, contender):
+    try:
+        # A connection takes longer to open than many a race to run.
+        connection.ensure_connection()
+        barrier.wait(PATIENCE_SECONDS)
+        time.sleep(delay)
+        return contender()
+    except PortalError as error:
+        return error
+    finally:
+        connection.close()
+
+
+def put_part(caller, storage, session, number, data):
+    """Store one part as the byte door does: wait for whoever holds the range, write in pieces, sync, record."""
+    writer = begin_part(caller, session.pk, number, len(data), storage=storage)
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not writer.recorded and not writer.acquire():
+            if time.monotonic() > deadline:
+                raise PartBusy
+            time.sleep(0.001)
+        for start in range(0, len(data), 16 * 1024):
+            writer.write(data[start : start + 16 * 1024])
+        writer.sync()
+        return writer.record()
+    finally:
+        writer.close()
+
+
+def fresh(caller, session):
+    """Return the session as a door would read it now."""
+    return access.get_session(caller, session.pk)
+
+
+def refusals(results):
+    """Return the codes of those results that are refusals, sorted."""
+    return sorted(result.code for result in results if isinstance(result, PortalError))
