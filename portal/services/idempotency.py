@@ -76,7 +76,8 @@ def _claim_known(row, fingerprint):
         _held_by(seen), pk=row.pk, status=IdempotencyKey.Status.CLAIMED, lease_until__lte=Now()
     )
     with write_transaction():
-        if not ran_out.update(claim_token=row.claim_token, lease_until=Now() + LEASE):
+        # Its age begins anew: the answer that is to come is kept as long as any other.
+        if not ran_out.update(claim_token=row.claim_token, lease_until=Now() + LEASE, created_at=Now()):
             raise IdempotencyInProgress
     return KeyClaim(row)
 

@@ -120,6 +120,14 @@ def test_a_fault_leaves_the_bytes_to_the_next_round_and_does_not_keep_the_others
     assert not storage.files["staging"]
 
 
+def test_a_storage_that_is_away_is_asked_once_for_each_dead_session(ann, storage, monkeypatch):
+    monkeypatch.setattr(cleanup, "BLOCK", 2)
+    monkeypatch.setattr(storage, "remove_staging", failing(base.StorageUnavailable("gone")))
+    for _ in range(5):
+        abort_session(open_session(ann, storage))
+    assert remove_dead_bytes(storage=storage) == 5
+
+
 @pytest.mark.parametrize("status", ["INIT", "IN_PROGRESS", "FINALIZING", "COMPLETE"])
 def test_nothing_is_removed_of_a_session_that_its_row_does_not_call_dead(ann, storage, status):
     file = store_file(ann, storage)

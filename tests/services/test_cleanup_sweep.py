@@ -95,6 +95,15 @@ def test_bytes_of_a_dead_session_are_not_for_the_sweep(ann, storage):
     assert session.staging_key in storage.files["staging"]
 
 
+def test_a_staging_file_that_a_stored_file_has_left_behind_is_swept(ann, storage):
+    session = store_file(ann, storage).sessions.get()
+    storage.create_staging(session.staging_key)
+    everything_is_old(storage)
+    assert sweep_unnamed(storage=storage) == 1
+    assert not storage.files["staging"]
+    assert len(storage.files["objects"]) == 1
+
+
 def test_bytes_that_came_back_after_they_were_removed_are_swept(ann, storage):
     session = open_session(ann, storage)
     abort_session(session)
