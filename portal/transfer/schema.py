@@ -10,6 +10,8 @@ SECURITY: list[dict] = [{name: []} for name in SECURITY_SCHEMES]
 STRING = {"type": "string"}
 BYTES: dict = {"application/octet-stream": {"schema": {}}}
 
+CONTENT_DIGEST = "`sha-256=:<base64>:` (RFC 9530); a mismatch is 400 `digest_mismatch`, and nothing is stored."
+
 #: The header that goes with a refusal of each status.
 REFUSAL_HEADERS = {
     401: ("WWW-Authenticate", "`Bearer`"),
@@ -35,14 +37,15 @@ PART = {
 }
 
 PUT_PROBLEMS = {
-    400: "The length, number or digest is wrong, or the body broke off; nothing was stored.",
+    400: "`wrong_part_size` (with `expected_size_bytes`), `part_out_of_range`, `digest_mismatch`, or `incomplete_body` "
+    "when it broke off; nothing was stored.",
     401: "No valid credentials.",
     403: "The token has not the scope `upload`, or the CSRF token is missing.",
     404: "No such session of yours.",
     405: "Another method.",
     408: "The body came too slowly.",
     409: "`part_conflict`, `part_busy` or `session_closed`.",
-    411: "No Content-Length, or a chunked body.",
+    411: "`length_required`: no Content-Length, or a chunked body.",
     500: "A fault of the portal; the request id finds it in the log.",
     503: "The storage or the database does not answer.",
     507: "The storage is full.",
@@ -69,14 +72,14 @@ def add_byte_routes(result, generator, request, public):
     for name, scheme in SECURITY_SCHEMES.items():
         schemes.setdefault(name, scheme)
     result["paths"]["/uploads/sessions/{id}/parts/{n}"] = {"put": _put_part()}
-    content = {"get": _content("files_content_retrieve"), "head": _content("files_content_head", with_body=False)}
+    content = {"get": _content("get_content"), "head": _content("head_content", with_body=False)}
     result["paths"]["/files/{id}/content"] = content
     return result
 
 
 def _put_part():
     return {
-        "operationId": "uploads_sessions_parts_update",
+        "operationId": "put_part",
         "tags": ["uploads"],
         "summary": "Store one part",
         "description": "Stores part n from the raw body. 200 means: on stable storage and recorded. Again with the "
@@ -85,7 +88,7 @@ def _put_part():
             _path("id", {"type": "string", "format": "uuid"}),
             _path("n", {"type": "integer", "minimum": 1}),
             # `Content-Length` is the client's own to set; naming it as a parameter would make tools send a wrong one.
-            _header("Content-Digest", "`sha-256=:<base64>:` (RFC 9530); a mismatch is 400 `digest_mismatch`."),
+            _header("Content-Digest", CONTENT_DIGEST),
         ],
         "requestBody": {"required": True, "content": BYTES},
         "responses": {

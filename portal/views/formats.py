@@ -1,7 +1,6 @@
 """JSON in and out: strict where it is read, fast where it is written."""
 
 import json
-import math
 
 import orjson
 from rest_framework.exceptions import ParseError
@@ -18,7 +17,7 @@ INT_LIMIT = 2**63
 class StrictJSONParser(BaseParser):
     """Reads JSON (RFC 8259) and refuses what a database cannot keep.
 
-    That is NUL, lone surrogates, NaN, numbers without end, whole numbers of 2^63 and more, and deep nesting.
+    That is NUL, lone surrogates, NaN, numbers of 2^63 and more, and deep nesting.
     """
 
     media_type = "application/json"
@@ -30,7 +29,7 @@ class StrictJSONParser(BaseParser):
             if not text.strip():
                 return {}
             return _checked(
-                json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_refuse_constant), MAX_DEPTH
+                json.loads(text, parse_int=_whole, parse_float=_in_range, parse_constant=_refuse_constant), MAX_DEPTH
             )
         except (ValueError, RecursionError) as error:
             raise ParseError(f"Not valid JSON: {error}") from error
@@ -75,9 +74,10 @@ def _whole(text):
     return int(text)
 
 
-def _finite(text):
+def _in_range(text):
+    # However it is written, a number of 2^63 and more is a whole one: PostgreSQL gives it back as such.
     number = float(text)
-    if not math.isfinite(number):
+    if not -INT_LIMIT <= number < INT_LIMIT:
         raise ValueError("a number is out of range")
     return number
 

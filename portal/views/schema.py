@@ -1,10 +1,12 @@
 """The OpenAPI description of the JSON door: who may ask, what a POST may repeat, and every refusal by its status."""
 
+from http import HTTPStatus
+
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
-from portal.transfer.schema import SECURITY_SCHEMES, describe_refusals
+from portal.transfer.schema import CONTENT_DIGEST, SECURITY_SCHEMES, describe_refusals
 
 PROBLEM = {
     "type": "object",
@@ -48,6 +50,7 @@ WITH_IDENTITY = {
 }
 WITH_ID = {404: "It does not exist, or it is somebody else's."}
 WITH_POST = {
+    400: "`invalid`: `errors` says which fields and why; or `digest_mismatch`.",
     408: "The body came too slowly.",
     413: "`body_too_large`: over 2 MiB.",
 }
@@ -63,6 +66,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="1 to 255 printable characters; the same POST again gets the first answer's body, as 200. The body's "
     "field `idempotency_key` does the same.",
 )
+DIGEST = OpenApiParameter("Content-Digest", str, OpenApiParameter.HEADER, description=CONTENT_DIGEST)
 REPLAYED = OpenApiParameter(
     "Idempotent-Replayed",
     str,
@@ -109,7 +113,8 @@ class PortalSchema(AutoSchema):
 
     def get_override_parameters(self):
         """Return the parameters that no serializer knows."""
-        return [IDEMPOTENCY_KEY, REPLAYED] if self._is_idempotent() else []
+        digest = [DIGEST] if self.method == "POST" else []
+        return [*digest, *([IDEMPOTENCY_KEY, REPLAYED] if self._is_idempotent() else [])]
 
     def get_tags(self):
         """Return the first word of the path."""
@@ -149,4 +154,6 @@ def add_problems(result, generator, request, public):
             for status, refusal in describe_refusals(operation.pop("x-problems", {})).items():
                 described = operation["responses"].setdefault(status, refusal)
                 described["content"] |= refusal["content"]
+            for status, response in operation["responses"].items():
+                response["description"] = response["description"] or HTTPStatus(int(status)).phrase
     return result

@@ -118,7 +118,7 @@ class SessionFinalize(APIView):
     scopes = {"POST": (access.UPLOAD,)}
     problems = {
         "POST": {
-            400: "`missing_parts`, with their ranges in `missing_parts`; the session stays open.",
+            400: "`missing_parts`, with their ranges; the session stays open. Or `digest_mismatch`.",
             409: "`session_closed`: it was aborted or has expired.",
             422: "`sha256_mismatch`, `bytes_damaged`, `storage_error`: the file is FAILED.",
         }

@@ -48,6 +48,9 @@ def nested(depth):
         b'{"metadata": {"a": -Infinity}}',
         b'{"metadata": {"a": 1e999}}',
         b'{"metadata": {"a": -1e999}}',
+        b'{"metadata": {"a": 9223372036854775808.0}}',
+        b'{"metadata": {"a": [1.7976931348623157e308]}}',
+        b'{"metadata": {"a": -1e19}}',
         b'{"expected_files": 9223372036854775808}',
         b'{"metadata": {"a": 9223372036854775808}}',
         b'{"metadata": {"a": -9223372036854775809}}',
@@ -75,6 +78,14 @@ def test_the_largest_whole_numbers_are_kept_as_they_are(ann_api):
     batch = ann_api.make_batch(expected_files=2**63 - 1, metadata={"low": -(2**63), "high": 2**63 - 1})
     shown = expect(200, ann_api.get(f"/batches/{batch['id']}"))
     assert (shown["expected_files"], shown["metadata"]) == (2**63 - 1, {"low": -(2**63), "high": 2**63 - 1})
+
+
+def test_a_number_with_an_exponent_is_kept_and_does_not_break_the_list(ann_api):
+    # PostgreSQL gives 1e18 back as a whole number; one of 2^63 and more could not be written out again.
+    metadata = {"large": 1e18, "small": 5e-324, "less": -1.5e-7, "low": -9.22e18}
+    batch = ann_api.make_batch(metadata=metadata)
+    assert expect(200, ann_api.get(f"/batches/{batch['id']}"))["metadata"] == metadata
+    assert expect(200, ann_api.get("/batches?limit=1"))["results"][0]["metadata"] == metadata
 
 
 def test_metadata_may_be_32_deep_and_no_deeper(ann_api):
