@@ -37,12 +37,14 @@ async def application(scope, receive, send):
         raise ValueError(f"not a request: {scope['type']}")
     scope = apply_forwarded(scope, settings.PORTAL_TRUSTED_PROXIES)
     meter = Meter(scope, receive, send)
+    del receive, send
     structlog.contextvars.clear_contextvars()
     with structlog.contextvars.bound_contextvars(request_id=meter.request_id):
         try:
             await _dispatch(scope, meter.receive, meter.send)
         finally:
             meter.log()
+            meter.let_go()
 
 
 async def _dispatch(scope, receive, send):
@@ -95,6 +97,14 @@ class Meter:
         else:
             self.sent += len(message.get("body", b""))
         await self._send(message)
+
+    def let_go(self):
+        """Drop the connection: the server closes one that has body left only when nobody holds it any more.
+
+        An error keeps its frames, and they keep what they were called with, until the garbage collector comes by:
+        by itself a refused client that has stopped sending would hold its place for minutes.
+        """
+        self._receive = self._send = None
 
     def log(self):
         """Write the request's one line; a health check only at debug."""
