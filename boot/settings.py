@@ -133,6 +133,7 @@ class Base(Configuration):
     AXES_VERBOSE = False
     AXES_LOCKOUT_CALLABLE = "portal.views.errors.locked_out"
 
+    SESSION_ENGINE = "portal.browser_sessions"
     SESSION_COOKIE_HTTPONLY = True
     SESSION_COOKIE_SAMESITE = "Lax"
     CSRF_COOKIE_SAMESITE = "Lax"

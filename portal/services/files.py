@@ -1,5 +1,6 @@
 """Files: list, give out, delete."""
 
+import logging
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from portal.services.space import storage_errors
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, remove_row
 from portal.storage.base import StoredObject
+
+logger = logging.getLogger("portal.storage")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ def open_content(caller, file_id, *, storage):
             stored = storage.open_object(file.storage_key)
     except FileNotFoundError as error:
         raise StorageUnavailable("The bytes of this file cannot be found.") from error
+    if stored.size != file.size_bytes:
+        stored.close()
+        logger.error("file %s has %d bytes in storage, not %d", file.pk, stored.size, file.size_bytes)
+        raise StorageUnavailable("The bytes of this file are not all there.")
     return Content(file.pk, file.size_bytes, file.sha256, file.original_filename, stored)
 
 

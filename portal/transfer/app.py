@@ -13,6 +13,8 @@ from portal.transfer.send import send_content
 
 #: The form of an id that Django's own converter takes.
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+#: A whole number in ASCII digits; one below zero is out of range like any other.
+NUMBER_FORM = re.compile(r"(-?)([0-9]+)")
 #: A part number of more digits than this is out of range in every session.
 NUMBER_DIGITS = 9
 
@@ -70,8 +72,10 @@ def read_arguments(texts):
         raise NotFound
     arguments = [UUID(texts[0])]
     for text in texts[1:]:
-        if not (text.isascii() and text.isdigit()):
+        found = NUMBER_FORM.fullmatch(text)
+        if not found:
             raise NotFound
-        digits = text.lstrip("0") or "0"
-        arguments.append(int(digits) if len(digits) <= NUMBER_DIGITS else 10**NUMBER_DIGITS)
+        sign, digits = found[1], found[2].lstrip("0") or "0"
+        number = int(digits) if len(digits) <= NUMBER_DIGITS else 10**NUMBER_DIGITS
+        arguments.append(-number if sign else number)
     return arguments

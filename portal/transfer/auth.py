@@ -32,6 +32,7 @@ def identify(exchange):
     if header:
         return authenticate_token(read_bearer(header))
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        exchange.identity_headers = [("Vary", "Cookie")]
         raise NotAuthenticated
     sessions = SessionMiddleware(_no_view)
     sessions.process_request(request)

@@ -2,7 +2,8 @@
 
 import re
 
-RANGE = re.compile(r"bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)", re.IGNORECASE)
+#: One range; no blank inside, as in the RFC: a pattern that took some could be made to look for minutes.
+RANGE = re.compile("bytes=([0-9]*)-([0-9]*)", re.IGNORECASE)
 ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 #: More digits than any size has; what is longer is as good as this.
 DIGITS = 19
