@@ -28,14 +28,19 @@ class Answer:
 
 
 class RawClient:
-    """One TCP connection to the portal at `url`; a context manager. What is sent is sent as it stands."""
+    """One TCP connection to the portal at `url`; a context manager. What is sent is sent as it stands.
 
-    def __init__(self, url, *, token=None, receive_buffer=None, seconds=SECONDS):
+    `source` is the address to come from: all of 127.0.0.0/8 is ours.
+    """
+
+    def __init__(self, url, *, token=None, receive_buffer=None, source=None, seconds=SECONDS):
         parts = urlsplit(url)
         self.host, self.token = parts.netloc, token
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.settimeout(seconds)
         self.socket.connect((parts.hostname, parts.port))
         self._read = b""
