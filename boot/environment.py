@@ -19,6 +19,8 @@ def read(name, default=""):
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: {path} is not a text in UTF-8") from error
     return os.environ.get(name) or default
 
 

@@ -24,7 +24,11 @@ SQLITE_OPTIONS = {
 def database(data_dir):
     """Return the DATABASES entry of DATABASE_URL, by default an SQLite file in the data folder."""
     url = environment.read("DATABASE_URL") or f"sqlite:///{data_dir / 'portal.sqlite3'}"
-    entry = dj_database_url.parse(url)
+    try:
+        entry = dj_database_url.parse(url)
+    except ValueError as error:
+        # The URL may hold a password, so it is not repeated.
+        raise ImproperlyConfigured("DATABASE_URL must be postgres://… or sqlite:///…") from error
     if entry["ENGINE"].endswith("sqlite3"):
         entry["OPTIONS"] = SQLITE_OPTIONS | entry.get("OPTIONS", {})
         entry["CONN_MAX_AGE"] = None
@@ -178,6 +182,12 @@ class Base(Configuration):
         "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
         "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
         "SERVE_AUTHENTICATION": [],
+        # Three nouns have a status; the names that were made up for the third changed with its words.
+        "ENUM_NAME_OVERRIDES": {
+            "BatchStatus": "portal.models.UploadBatch.Status",
+            "FileStatus": "portal.models.IngestFile.Status",
+            "SessionStatus": "portal.models.UploadSession.Status",
+        },
         "POSTPROCESSING_HOOKS": [
             "drf_spectacular.hooks.postprocess_schema_enums",
             "portal.transfer.schema.add_byte_routes",

@@ -1,0 +1,140 @@
+"""The settings as a process reads them: safe defaults, files for secrets, and refusals that name the variable."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.server import OURS, ROOT
+
+KEY = "no secret at all, but long enough for every check of it: 0123456789"
+PRINT = """
+import json
+from django.conf import settings
+names = {names!r}
+print(json.dumps([getattr(settings, name) for name in names], default=str))
+"""
+
+
+@pytest.fixture
+def manage(tmp_path):
+    """`manage("check", NAME="value")` runs manage.py in an environment of its own; returns the finished process."""
+
+    def run(*arguments, configuration="Dev", **variables):
+        env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        env |= {"DJANGO_SETTINGS_MODULE": "boot.settings", "DJANGO_CONFIGURATION": configuration}
+        env |= {"PORTAL_DATA_DIR": str(tmp_path / "data")} | variables
+        command = [sys.executable, ROOT / "manage.py", *arguments]
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+@pytest.fixture
+def read(manage):
+    """`read("NAME", …)` returns these settings as a process of its own reads them."""
+
+    def values(*names, **options):
+        code = PRINT.format(names=names)
+        done = manage("shell", "--no-imports", "-c", code, **options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return values
+
+
+def test_the_defaults_are_those_of_the_contract(read):
+    wanted = {
+        "PORTAL_MAX_FILE_SIZE": 5 * 2**40,
+        "PORTAL_CHUNK_SIZE": 8 * 2**20,
+        "PORTAL_SESSION_TTL_HOURS": 168,
+        "PORTAL_FINALIZE_INLINE_BYTES": 256 * 2**20,
+        "PORTAL_TRUSTED_PROXIES": [],
+        "DEBUG": False,
+        "USE_TZ": True,
+        "TIME_ZONE": "UTC",
+    }
+    assert dict(zip(wanted, read(*wanted), strict=True)) == wanted
+
+
+def test_a_key_is_made_in_the_data_folder_and_found_again(read, tmp_path):
+    [first], [second] = read("SECRET_KEY"), read("SECRET_KEY")
+    assert first == second == (tmp_path / "data" / "secrets" / "secret_key").read_text().strip()
+    assert len(first) >= 50
+
+
+def test_a_key_may_come_from_a_file(read, tmp_path):
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    assert read("SECRET_KEY", SECRET_KEY_FILE=str(tmp_path / "key")) == [KEY]
+    assert read("SECRET_KEY", configuration="Production", SECRET_KEY_FILE=str(tmp_path / "key")) == [KEY]
+    assert not (tmp_path / "data" / "secrets").exists()
+
+
+def test_production_does_not_start_without_a_key(manage):
+    done = manage("check", configuration="Production")
+    assert done.returncode != 0
+    assert "SECRET_KEY" in done.stderr
+    # A second start, which finds what the first may have left, is refused as well.
+    assert manage("check", configuration="Production").returncode != 0
+
+
+@pytest.mark.parametrize("command", ["check", "migrate", "run_portal"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORTAL_CHUNK_SIZE", "8MiB"), ("PORTAL_TRUSTED_PROXIES", "proxy"), ("SECRET_KEY_FILE", "/no")]
+)
+def test_a_bad_value_is_told_in_one_line_with_the_name_of_its_variable(manage, command, name, value):
+    done = manage(command, **{name: value})
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert name in line
+    assert value in line
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["mysql://root:hunter2@localhost/x", "oracle://hunter2", "hunter2", "postgres://u:hunter2@localhost:port/x"],
+)
+def test_a_database_of_another_kind_is_refused_without_its_password(manage, value):
+    done = manage("check", DATABASE_URL=value)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "DATABASE_URL must be postgres:" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_production_is_clean_under_djangos_deployment_check(manage):
+    done = manage(
+        "check",
+        "--deploy",
+        "--fail-level",
+        "WARNING",
+        configuration="Production",
+        SECRET_KEY=KEY,
+        ALLOWED_HOSTS="portal.example.org",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+def test_production_is_for_https_alone_unless_told_otherwise(read):
+    names = ["SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"]
+    assert read(*names, configuration="Production", SECRET_KEY=KEY) == [True, True, True]
+    options = {"configuration": "Production", "SECRET_KEY": KEY, "PORTAL_SSL_REDIRECT": "no"}
+    assert read("SECURE_SSL_REDIRECT", **options) == [False]
+
+
+def test_hosts_are_those_of_the_public_address_or_of_this_machine(read):
+    address = "https://portal.example.org/"
+    options = {"configuration": "Production", "SECRET_KEY": KEY, "PORTAL_PUBLIC_URL": address}
+    assert read("ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", **options) == [["portal.example.org"], [address[:-1]]]
+    assert read("ALLOWED_HOSTS") == [["localhost", "127.0.0.1", "[::1]"]]
+    assert read("ALLOWED_HOSTS", ALLOWED_HOSTS="a.example, b.example") == [["a.example", "b.example"]]
+
+
+def test_a_sqlite_database_forgets_nothing_that_it_has_acknowledged(manage):
+    code = (
+        "from django.db import connection as c; q = lambda t: c.cursor().execute(t).fetchone()[0];"
+        "print(q('PRAGMA journal_mode'), q('PRAGMA synchronous'))"
+    )
+    assert manage("shell", "--no-imports", "-c", code).stdout.split()[-2:] == ["wal", "2"]
