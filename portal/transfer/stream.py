@@ -29,17 +29,20 @@ async def _send(exchange, block, gone):
     loop = asyncio.get_running_loop()
     if gone.done():
         raise ClientGone
+    waiting = True
     try:
         async with asyncio.timeout(STALL_SECONDS) as limit:
 
             def stop(_):
-                if not limit.expired():
+                # A callback that is on its way cannot be taken back: the block may have been taken meanwhile.
+                if waiting and not limit.expired():
                     limit.reschedule(loop.time())
 
             gone.add_done_callback(stop)
             try:
                 await exchange.send_body(block, more=True)
             finally:
+                waiting = False
                 gone.remove_done_callback(stop)
     except TimeoutError:
         raise ClientGone from None

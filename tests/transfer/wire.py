@@ -114,8 +114,9 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return super().time() + self.jumped
 
     def _run_once(self):
-        if self._scheduled and not self._ready:
-            self.jumped += max(0.0, self._scheduled[0].when() - self.time())
+        due = [timer.when() for timer in self._scheduled if not timer.cancelled()]
+        if due and not self._ready:
+            self.jumped += max(0.0, min(due) - self.time())
         super()._run_once()
 
 
