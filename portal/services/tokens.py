@@ -14,10 +14,13 @@ from portal.models import ApiToken
 
 #: Marks our tokens for people and for scanners of leaked secrets.
 PREFIX = "ptl_"
+MAX_NAME_LENGTH = 100
 
 
 def create_token(user, *, name="", scopes=DEFAULT_SCOPES, expires_in=None):
     """Make a token of `user`; return `(row, token)`. The token cannot be had again: only its SHA-256 is kept."""
+    if len(name) > MAX_NAME_LENGTH:
+        raise Invalid(f"The name of a token has at most {MAX_NAME_LENGTH} characters.")
     unknown = set(scopes) - set(SCOPES)
     if unknown:
         raise Invalid(f"Unknown scope: {', '.join(sorted(unknown))}. There are: {', '.join(SCOPES)}.")
