@@ -136,6 +136,7 @@ class Base(Configuration):
     AXES_ENABLE_ACCESS_FAILURE_LOG = False
     AXES_VERBOSE = False
     AXES_LOCKOUT_CALLABLE = "portal.views.errors.locked_out"
+    AXES_USERNAME_CALLABLE = "portal.views.auth.login_name"
 
     SESSION_ENGINE = "portal.browser_sessions"
     SESSION_COOKIE_HTTPONLY = True

@@ -10,6 +10,10 @@ from portal.problems import CHALLENGE
 from portal.services.tokens import authenticate_token, read_bearer
 
 
+#: What django-axes keeps of a name; no user has one that is longer.
+MAX_LOGIN_NAME = 255
+
+
 class BearerAuthentication(BaseAuthentication):
     """`Authorization: Bearer <token>`; `request.user` is the Caller."""
 
@@ -46,3 +50,9 @@ class HasScope(BasePermission):
         if method in view.scopes:
             request.user.require(*view.scopes[method])
         return True
+
+
+def login_name(request, credentials=None):
+    """Return the name that somebody tries to log in with, as far as django-axes can keep it."""
+    name = (credentials or request.POST).get("username")
+    return name and name[:MAX_LOGIN_NAME]

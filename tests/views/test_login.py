@@ -55,6 +55,15 @@ def test_the_form_without_its_csrf_token_is_403(browser):
     problem(browser.get("/batches"), 401, "not_authenticated")
 
 
+@pytest.mark.parametrize("path", ["/login", "/admin/login/"])
+@pytest.mark.parametrize(
+    "fields", [{"username": "x" * 3000}, {"username": "a\0"}, {"password": "x" * 100_000}, {"next": "/\0"}, {"x": "\0"}]
+)
+def test_an_odd_login_is_refused_like_any_other(browser, path, fields):
+    assert log_in(browser, **({"password": "wrong"} | fields), path=path).status_code == 200
+    assert log_in(browser).status_code == 302
+
+
 def test_a_login_leads_nowhere_else(browser):
     for target in ("//evil.example/", "https://evil.example/", "javascript:alert(1)", "\\\\evil.example"):
         assert log_in(browser, next=target)["Location"] == "/docs"
