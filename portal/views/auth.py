@@ -9,7 +9,6 @@ from portal.exceptions import CsrfFailed, NotAuthenticated
 from portal.problems import CHALLENGE
 from portal.services.tokens import authenticate_token, read_bearer
 
-
 #: What django-axes keeps of a name; no user has one that is longer.
 MAX_LOGIN_NAME = 255
 
