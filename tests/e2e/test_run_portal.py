@@ -1,5 +1,6 @@
 """`make run` from an empty folder: what it prints works as printed, and it stops when it is told to."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,40 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from tests.server import LiveServer
-
-
-@pytest.fixture
-def running(tmp_path, fresh_database):
-    """Give a function that starts run_portal in a folder of this test; it returns `(process, its words)`."""
-    with fresh_database() as url:
-        server = LiveServer(tmp_path, database_url=url)
-        started = []
-
-        def start(*options):
-            command = [sys.executable, "manage.py", "run_portal", "--port", str(server.port), *options]
-            process = subprocess.Popen(command, env=server.env, stdout=subprocess.PIPE, text=True)
-            started.append(process)
-            lines = []
-            # A server that never comes up must end the test, not hang it.
-            watchdog = threading.Timer(90, process.kill)
-            watchdog.start()
-            for line in process.stdout:
-                lines.append(line)
-                if "Ctrl-C stops it" in line:
-                    break
-            watchdog.cancel()
-            return process, "".join(lines)
-
-        yield start
-        for process in started:
-            process.terminate()
-            process.wait(30)
-            process.stdout.close()
+from boot.readiness import ask
+from tests.api import Api, expect
 
 
 def printed_shell(text):
@@ -93,3 +67,23 @@ def test_a_port_that_is_no_port_is_refused(running):
     process, text = running("--port", "eighty")
     assert process.wait(30) == 1
     assert not text
+
+
+def child_of(process, name):
+    """Return the id of the child whose command line has `name`; None when there is none."""
+    for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        with contextlib.suppress(OSError):  # it ended this very moment
+            if name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return int(pid)
+
+
+def test_a_server_that_is_killed_is_started_again(running):
+    process, text = running("--no-worker")
+    url, token = re.search(r"answers at (\S+)", text).group(1), re.search(r"Token +(\S+)", text).group(1)
+    first = child_of(process, "granian")
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while child_of(process, "granian") in (first, None) or ask(f"{url}/readyz")[0] != 200:
+        assert time.monotonic() < deadline, "it did not come back"
+        time.sleep(0.1)
+    assert expect(200, Api(url, token).get("/batches"))["results"] == []
