@@ -13,13 +13,15 @@ WRITES = {
     *("bulk_create", "bulk_update", "get_or_create", "update_or_create", "select_for_update"),
     *("refresh_from_db", "raw"),
 }
+#: Has the name of a write, and is none: it makes a condition.
+NO_ROWS = {"Q.create"}
 
 
 @pytest.mark.parametrize("door", DOORS)
 def test_a_door_calls_nothing_that_writes_rows(door):
-    calls = [(path, called_name(node), node.lineno) for path, node in nodes(ast.Call, door)]
+    calls = [(path, node) for path, node in nodes(ast.Call, door) if ast.unparse(node.func) not in NO_ROWS]
     assert calls
-    assert not [call for call in calls if call[1] in WRITES]
+    assert not [(path, ast.unparse(node)) for path, node in calls if called_name(node) in WRITES]
 
 
 @pytest.mark.parametrize("door", DOORS)

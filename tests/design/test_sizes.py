@@ -16,6 +16,7 @@ LIMIT = 200
 #: Longer, and why that is better than two files.
 LONGER = {
     "boot/settings.py": "one table of settings, read from top to bottom",
+    "portal/admin.py": "a page for each model, each a few lines of columns",
     "portal/exceptions.py": "one tree: every error is found in one place",
     "portal/storage/memory.py": "the whole contract once more, side by side",
 }
