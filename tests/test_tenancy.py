@@ -105,6 +105,7 @@ def callers(portal_server):
     wanted = {"owner": (owner, ALL, "active"), "stranger": (stranger, ALL, "active")}
     wanted |= {state: (owner, EVERY_SCOPE, state) for state in ("revoked", "expired")}
     wanted |= {"service": (new_name("runner"), [SERVICE], "active")}
+    wanted |= {"service with all": (new_name("runner"), EVERY_SCOPE, "active")}
     # The owner's own tokens that lack one scope each, and one that has nothing else.
     for scope in EVERY_SCOPE:
         wanted[f"not {scope}"] = (owner, [other for other in EVERY_SCOPE if other != scope], "active")
@@ -207,6 +208,12 @@ def test_service_reads_everybodys_files_and_changes_nothing(callers, things, met
         assert response.status_code == 403
     if row.path == "/files":
         assert things["file"] in response.text
+
+
+@pytest.mark.parametrize(("method", "row"), NAMED)
+def test_service_beside_other_scopes_still_changes_nothing_of_others(callers, things, method, row):
+    status = call(callers["service with all"], method, row, things).status_code
+    assert status == (row.owner if SERVICE in row.scopes else 404)
 
 
 @pytest.mark.parametrize(("method", "row"), [case for case in CASES if case.values[1].public])
