@@ -1,101 +1,13 @@
 """Who gets what at every route of both doors: a row for each route and method, and a route without one fails."""
 
-import re
-from dataclasses import dataclass, field
-
 import pytest
-from django.urls import URLPattern, URLResolver, get_resolver
 
-from portal.transfer.app import ROUTES
 from tests.api import Api
+from tests.routes import EVERY_SCOPE, PAGES, ROWS, SERVICE, all_routes
 from tests.samples import CHUNK
 from tests.schema.description import Description
 from tests.views.callers import ALL, make_callers, new_name
 from tests.views.shapes import NOBODY
-
-READ, UPLOAD, DELETE, SERVICE = "read", "upload", "delete", "service"
-EVERY_SCOPE = (*ALL, SERVICE)
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a route and method is for: which scopes open it, and what its owner gets.
-
-    Where the path names something, `{batch}`, `{file}`, `{open}` (a session without its part) or `{ready}` (one that
-    has it) stand for its id; a stranger then gets 404. A path that names nothing is everybody's own: `mine`.
-    """
-
-    path: str
-    scopes: tuple = ()
-    owner: int = 200
-    options: dict = field(default_factory=dict)
-
-    @property
-    def public(self):
-        """Open to anybody."""
-        return not self.scopes
-
-    @property
-    def mine(self):
-        """Names nothing that could be somebody else's."""
-        return "{" not in self.path
-
-
-#: The form of a path in the resolver, the method, and what is expected.
-ROWS = {
-    ("/batches", "GET"): Row("/batches", (READ,)),
-    ("/batches", "POST"): Row("/batches", (UPLOAD,), 201, {"json": {}}),
-    ("/batches/{}", "GET"): Row("/batches/{batch}", (READ,)),
-    ("/batches/{}/files", "GET"): Row("/batches/{batch}/files", (READ,)),
-    ("/files", "GET"): Row("/files", (READ, SERVICE)),
-    ("/files/{}", "GET"): Row("/files/{file}", (READ, SERVICE)),
-    ("/files/{}", "DELETE"): Row("/files/{file}", (DELETE,), 204),
-    ("/files/{}/content", "GET"): Row("/files/{file}/content", (READ, SERVICE)),
-    ("/files/{}/content", "HEAD"): Row("/files/{file}/content", (READ, SERVICE)),
-    ("/uploads/sessions", "GET"): Row("/uploads/sessions", (READ,)),
-    ("/uploads/sessions", "POST"): Row(
-        "/uploads/sessions", (UPLOAD,), 201, {"json": {"original_filename": "a", "total_size_bytes": 1}}
-    ),
-    ("/uploads/sessions/{}", "GET"): Row("/uploads/sessions/{open}", (READ,)),
-    ("/uploads/sessions/{}", "DELETE"): Row("/uploads/sessions/{open}", (UPLOAD,), 204),
-    ("/uploads/sessions/{}/parts", "GET"): Row("/uploads/sessions/{ready}/parts", (READ,)),
-    ("/uploads/sessions/{}/parts/{}", "PUT"): Row(
-        "/uploads/sessions/{open}/parts/1", (UPLOAD,), 200, {"data": b"x" * CHUNK}
-    ),
-    ("/uploads/sessions/{}/finalize", "POST"): Row("/uploads/sessions/{ready}/finalize", (UPLOAD,)),
-    ("/limits", "GET"): Row("/limits", EVERY_SCOPE),
-    ("/healthz", "GET"): Row("/healthz"),
-    ("/readyz", "GET"): Row("/readyz"),
-    ("/schema", "GET"): Row("/schema"),
-    ("/docs", "GET"): Row("/docs"),
-    ("/", "GET"): Row("/", owner=302),
-    ("/login", "GET"): Row("/login"),
-    ("/logout", "POST"): Row("/logout", owner=403),  # without a form's CSRF token; it ends one's own session alone
-}
-#: What people see in a browser: methods that answer as the one in the table does, or with a form's CSRF refusal.
-PAGES = {"/", "/login", "/logout"}
-#: Everything below it asks for a login of its own: tests/test_admin.py.
-ADMIN = {"/admin", "/admin/"}
-
-
-def django_routes(patterns, prefix="/"):
-    """Yield `(path form, methods)` of every route that Django's resolver knows, but for the admin's."""
-    for pattern in patterns:
-        path = prefix + re.sub(r"<[^>]+>", "{}", str(pattern.pattern))
-        if path in ADMIN:
-            continue
-        if isinstance(pattern, URLResolver):
-            yield from django_routes(pattern.url_patterns, path)
-        elif isinstance(pattern, URLPattern):
-            view = getattr(pattern.callback, "view_class", None) or pattern.callback.cls
-            known = {name.upper() for name in view.http_method_names if hasattr(view, name)}
-            yield path, known - {"OPTIONS", "HEAD", "TRACE"}
-
-
-def all_routes():
-    """Return the pairs of path form and method of both doors."""
-    routes = {(path, method) for path, methods in django_routes(get_resolver().url_patterns) for method in methods}
-    return routes | {(re.sub(r"{\w+}", "{}", route.path), method) for route in ROUTES for method in route.methods}
 
 
 @pytest.fixture(scope="module")

@@ -127,7 +127,7 @@ def test_an_answer_that_is_not_described_is_caught(portal_server):
     response.request = requests.Request("GET", f"{portal_server.url}/limits").prepare()
     response.headers["Content-Type"] = "application/json"
     response.status_code, response._content = 200, b'{"max_parts": "many"}'
-    with pytest.raises(Undescribed, match="GET .*limits"):
+    with pytest.raises(Undescribed, match=r"GET .*limits"):
         judge.judge(response)
     response.status_code = 418
     with pytest.raises(Undescribed, match="418"):

@@ -1,0 +1,72 @@
+"""Operators find what they look for, by id, by name, by filter; and odd texts do no harm."""
+
+import re
+
+import pytest
+
+from portal.models import ApiToken, IngestFile, OutboxEvent, UploadBatch, UploadPart, UploadSession
+from tests.admin_pages import MODELS, make_rows, read, url
+from tests.samples import make_batch
+
+ODD_TEXTS = ["", " ", "%", "_", "'", '"', "\\", "\0", "a\0b", "💥", "‮", "x" * 3000, "1", "-1", "None", "<b>", "a b c"]
+ODD_TEXTS += ["01890000-0000-7000-8000-000000000000", "01890000", "{}", "' OR 1=1 --", "\ud7ff", "9" * 400]
+
+
+@pytest.fixture
+def rows(ann):
+    """At least one row of each model, with hostile names."""
+    return make_rows(ann)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_search_takes_any_text(admin_client, rows, model):
+    for text in ODD_TEXTS:
+        response = admin_client.get(url(model), {"q": text})
+        assert response.status_code == 200, repr(text)
+
+
+def found(client, model, text):
+    """Return the ids of the rows that a search finds."""
+    page = client.get(url(model), {"q": text}).content.decode()
+    return set(re.findall(rf"{url(model)}([-0-9a-f]+)/change/", page))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_search_finds_one_row_by_its_whole_id_however_it_is_written(admin_client, rows, model):
+    for row in rows[model]:
+        for text in (str(row.pk), row.pk.hex, str(row.pk).upper(), f" {row.pk} "):
+            assert found(admin_client, model, text) == {str(row.pk)}
+
+
+def test_search_finds_by_the_id_of_what_a_row_belongs_to(admin_client, rows):
+    file = next(file for file in rows[IngestFile] if file.batch_id)
+    part = rows[UploadPart][0]
+    assert found(admin_client, IngestFile, file.batch_id) == {str(file.pk)}
+    assert found(admin_client, UploadSession, file.pk) == {str(file.session_id)}
+    assert found(admin_client, UploadPart, part.session_id) == {str(part.pk)}
+    event = OutboxEvent.objects.get(file_id=file.pk)
+    for pk in (file.pk, file.batch_id):
+        assert found(admin_client, OutboxEvent, pk) == {str(event.pk)}
+
+
+def test_search_finds_by_a_digest_and_by_part_of_a_name(admin_client, rows, bob):
+    other = make_batch(bob, name="another one")
+    batch, file = rows[UploadBatch][0], next(file for file in rows[IngestFile] if file.sha256)
+    for text in ("alert", "ALERT", "ann"):
+        assert found(admin_client, UploadBatch, text) == {str(batch.pk)}
+    assert found(admin_client, UploadBatch, "other") == {str(other.pk)}
+    assert found(admin_client, IngestFile, file.sha256) == {str(file.pk)}
+    token = rows[ApiToken][0]
+    assert found(admin_client, ApiToken, token.prefix) == {str(token.pk)}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_filters_and_orders_take_what_they_offer_and_survive_the_rest(admin_client, rows, model):
+    page = read(admin_client, url(model))
+    offered = {found.replace("&amp;", "&") for found in re.findall(r'href="(\?[^"]*)"', page)}
+    for query in offered:
+        assert admin_client.get(url(model) + query).status_code == 200, query
+    odd = ["?status__exact=X", "?id__exact=x", "?p=99999", "?p=-1", "?o=99.-99", "?o=x", "?all="]
+    odd += ["?created_at__gte=x", "?nothing=1", "?owner__password__startswith=a", "?e=1"]
+    for query in odd:
+        assert admin_client.get(url(model) + query).status_code in (200, 302, 400), query
