@@ -14,6 +14,8 @@ from portal.services.parts import begin_part
 PATIENCE_SECONDS = 60
 #: A contender starts up to so much later than the others, in every third case: who is first changes.
 HEAD_START_SECONDS = 0.004
+#: About as long as it takes to store a part: what is to meet one anywhere on its way starts up to so much later.
+A_PART_SECONDS = 0.01
 
 
 class Race:
@@ -22,18 +24,18 @@ class Race:
     def __init__(self, dice):
         self.dice = dice
 
-    def __call__(self, *contenders):
+    def __call__(self, *contenders, behind=0):
         """Call each contender in a thread of its own; return for each what it returned, or the PortalError it raised.
 
-        Any other error is a defect, and raised.
+        The last one starts up to `behind` seconds later, where it would win too often. Any other error is a defect,
+        and raised.
         """
         barrier = threading.Barrier(len(contenders))
+        delays = [self.dice.choice((0, 0, self.dice.uniform(0, HEAD_START_SECONDS))) for _ in contenders]
+        delays[-1] += self.dice.uniform(0, behind)
         with ThreadPoolExecutor(len(contenders)) as threads:
-            lanes = [threads.submit(_run, barrier, self._delay(), contender) for contender in contenders]
+            lanes = [threads.submit(_run, barrier, *lane) for lane in zip(delays, contenders, strict=True)]
             return [lane.result(PATIENCE_SECONDS) for lane in lanes]
-
-    def _delay(self):
-        return self.dice.choice((0, 0, self.dice.uniform(0, HEAD_START_SECONDS)))
 
 
 def _run(barrier, delay, contender):

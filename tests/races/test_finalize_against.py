@@ -10,7 +10,7 @@ from portal.services.files import delete_file
 from portal.services.finalize import finalize_session
 from portal.services.sessions import abort_session
 from tests.races.promises import assert_counted, assert_kept, events_of, files_below
-from tests.races.racing import fresh, put_part, refusals
+from tests.races.racing import A_PART_SECONDS, fresh, put_part, refusals
 from tests.rounds import rounds
 from tests.samples import CHUNK, make_batch, open_session, pattern, ready_session, send_part
 from tests.services.situations import let_lifetime_end
@@ -36,7 +36,8 @@ def test_finalize_against_the_last_part_stores_all_or_stays_open(ann, storage, r
         data = pattern(CHUNK + 1000, turn)
         session = open_session(ann, storage, size=len(data), batch=batch)
         send_part(ann, storage, session, 1, data[:CHUNK])
-        file, part = race(finalizing(ann, storage, session), putting(ann, storage, session, 2, data[CHUNK:]))
+        put = putting(ann, storage, session, 2, data[CHUNK:])
+        part, file = race(put, finalizing(ann, storage, session), behind=A_PART_SECONDS)
         assert part["part_number"] == 2
         row = assert_kept(session, root)
         if row.status == Status.COMPLETE:

@@ -6,7 +6,7 @@ from portal.models import UploadSession
 from portal.services.cleanup import expire_sessions, remove_bytes
 from portal.services.sessions import abort_session
 from tests.races.promises import assert_counted, assert_kept
-from tests.races.racing import fresh, put_part, refusals
+from tests.races.racing import A_PART_SECONDS, fresh, put_part, refusals
 from tests.rounds import rounds
 from tests.samples import CHUNK, make_batch, open_session, pattern
 from tests.services.situations import let_lifetime_end
@@ -60,7 +60,7 @@ def test_abort_against_a_part_always_aborts(ann, storage, root, race):
             abort_session(fresh(ann, session))
             remove_bytes(session, storage=storage)
 
-        part, aborted = race(putting(ann, storage, session, 1, pattern(3000, turn)), abort)
+        part, aborted = race(putting(ann, storage, session, 1, pattern(3000, turn)), abort, behind=A_PART_SECONDS)
         assert aborted is None
         row = assert_kept(session, root)
         assert row.status == Status.ABORTED
@@ -74,16 +74,18 @@ def test_expiry_against_a_part_ends_the_session_or_records_the_part(ann, storage
     batch, expired_times = make_batch(ann), 0
     times = rounds(300)
     for turn in range(times):
-        session = open_session(ann, storage, size=3000, batch=batch)
+        session = open_session(ann, storage, size=CHUNK + 3000, batch=batch)
+        if turn % 2:
+            # Where a part is on record already, another one moves the end of the session and no status.
+            put_part(ann, storage, session, 1, pattern(CHUNK))
         let_lifetime_end(session)
-        part, expired = race(
-            putting(ann, storage, session, 1, pattern(3000, turn)), lambda: expire_sessions(storage=storage)
-        )
+        put = putting(ann, storage, session, 2, pattern(3000, turn))
+        part, expired = race(put, lambda: expire_sessions(storage=storage), behind=A_PART_SECONDS)
         row = assert_kept(session, root)
         if expired:
             assert (row.status, part.code) == (Status.EXPIRED, "session_closed")
         else:
-            assert (row.status, part["part_number"]) == (Status.IN_PROGRESS, 1)
+            assert (row.status, part["part_number"]) == (Status.IN_PROGRESS, 2)
         expired_times += expired
     assert_counted(batch, total_files=times, failed_count=expired_times, stored_count=0)
 

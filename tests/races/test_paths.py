@@ -53,19 +53,6 @@ def test_two_openings_of_one_failed_file_open_it_once(ann, storage, root, race):
     assert_counted(batch, total_files=times, total_bytes=total_bytes, failed_count=0)
 
 
-def test_an_opening_that_ends_at_once_leaves_the_sizes_right(ann, storage, root, race):
-    batch = make_batch(ann)
-    for turn in range(rounds(300)):
-        path = f"a/{turn}"
-        failed_file(ann, storage, batch, path)
-        race(
-            lambda path=path: failed_file(ann, storage, batch, path, 20),
-            lambda path=path: failed_file(ann, storage, batch, path, 30),
-        )
-    files = IngestFile.objects.count()
-    assert_counted(batch, total_files=files, failed_count=files)
-
-
 def test_opening_a_failed_file_against_its_delete(ann, storage, root, race):
     batch, left = make_batch(ann), 0
     # One more FAILED file: without it a count that is one too low would be refused by the database.

@@ -1,6 +1,5 @@
 """The order in which a part is written: the lock, the look under it, the fence, and a COMMIT without an answer."""
 
-
 import pytest
 from blake3 import blake3
 

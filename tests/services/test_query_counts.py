@@ -1,0 +1,126 @@
+"""What a service costs in queries, which is the same whether there are 10 rows of each kind or 10,000."""
+
+import pytest
+from django.utils import timezone
+
+from portal.models import IngestFile, UploadBatch, UploadPart, UploadSession
+from portal.services.batches import get_batch, list_batch_files, list_batches
+from portal.services.files import delete_file
+from portal.services.finalize import finalize_session
+from portal.services.parts import begin_part, list_parts
+from portal.services.sessions import abort_session, create_session, list_sessions, received_ranges
+from tests.samples import CHUNK, make_batch, open_session, ready_session, store_file
+from tests.services.situations import seen_queries, session_row
+
+
+def fill(owner, batch, count):
+    """Give `owner` so many batches, so many files in one of them with their sessions, and events."""
+    described = {"owner": owner, "original_filename": "a", "content_type": "x/y", "size_bytes": 1}
+    grid = {"owner": owner, "chunk_size_bytes": 1, "total_parts": 1, "total_size_bytes": 1}
+    UploadBatch.objects.bulk_create((UploadBatch(owner=owner) for _ in range(count)), batch_size=1000)
+    files = [IngestFile(batch=batch, path=f"p/{number:05}", status="FAILED", **described) for number in range(count)]
+    IngestFile.objects.bulk_create(files, batch_size=1000)
+    sessions = (UploadSession(file=file, status="ABORTED", expires_at=timezone.now(), **grid) for file in files)
+    UploadSession.objects.bulk_create(sessions, batch_size=1000)
+    UploadBatch.objects.filter(pk=batch.pk).update(total_files=count, failed_count=count, total_bytes=count)
+
+
+@pytest.fixture(params=[10, 10_000], ids=["10 rows", "10000 rows"])
+def batch(ann, request):
+    """A batch of ann's with so many files, among so many batches."""
+    batch = make_batch(ann, expected_files=10**9)
+    fill(ann.user, batch, request.param)
+    return batch
+
+
+def queries_of(action):
+    """Return how many queries `action()` makes; BEGIN and COMMIT are not counted."""
+    with seen_queries() as queries:
+        action()
+    return len(queries)
+
+
+def test_making_a_session_in_a_batch_on_a_path_costs_five(ann, storage, batch):
+    # The batch; the path; the file, the session, the counters.
+    described = {"original_filename": "a", "total_size_bytes": 1, "storage": storage}
+    assert queries_of(lambda: create_session(ann, **described, batch_id=batch.pk, path="new")) == 5
+
+
+def test_making_a_session_alone_costs_two(ann, storage, batch):
+    described = {"original_filename": "a", "total_size_bytes": 1, "storage": storage}
+    assert queries_of(lambda: create_session(ann, **described)) == 2
+
+
+def test_opening_a_failed_file_again_costs_five(ann, storage, batch):
+    assert queries_of(lambda: open_session(ann, storage, batch=batch, path="p/00007")) == 5
+
+
+def test_a_part_costs_six(ann, storage, batch):
+    # The session, the part; under the lock both again; the row, the session's counters.
+    session = open_session(ann, storage, size=2, batch=batch)
+
+    def send():
+        writer = begin_part(ann, session.pk, 1, 2, storage=storage)
+        writer.acquire()
+        writer.write(b"ab")
+        writer.sync()
+        writer.record()
+        writer.close()
+
+    assert queries_of(send) == 6
+    session.refresh_from_db()
+    assert session.completed_parts == 1
+
+
+def test_finalizing_a_file_of_a_batch_costs_eight(ann, storage, batch):
+    # The claim; the parts; session and file, who owns it, the event; counters, and whether the batch is complete.
+    session = ready_session(ann, storage, b"data", batch=batch)
+    session = UploadSession.objects.select_related("file").get(pk=session.pk)
+    assert queries_of(lambda: finalize_session(session, storage=storage)) == 8
+
+
+def test_finalizing_again_costs_nothing_more_than_the_look_at_the_session(ann, storage, batch):
+    file = store_file(ann, storage, batch=batch)
+    session = UploadSession.objects.select_related("file").get(pk=file.session_id)
+    assert queries_of(lambda: finalize_session(session, storage=storage)) == 0
+
+
+def test_aborting_costs_five(ann, storage, batch):
+    session = UploadSession.objects.select_related("file").get(pk=open_session(ann, storage, batch=batch).pk)
+    assert queries_of(lambda: abort_session(session)) == 5
+
+
+def test_deleting_a_stored_file_of_a_batch_costs_the_same(ann, storage, batch):
+    file = IngestFile.objects.get(pk=store_file(ann, storage, batch=batch).pk)
+    assert queries_of(lambda: delete_file(file, storage=storage)) == 11
+
+
+def test_a_batch_with_its_counters_costs_one(ann, batch):
+    assert queries_of(lambda: get_batch(ann, batch.pk)) == 1
+
+
+def last_page(read):
+    """Return the page before the last one of a list, from its end."""
+    page = read(limit=7)
+    return read(limit=7, cursor=page.next)
+
+
+@pytest.mark.parametrize("query", [{}, {"status": "FAILED"}, {"path_prefix": "p/"}], ids=["all", "status", "path"])
+def test_a_page_of_the_files_of_a_batch_costs_one(batch, query):
+    first = list_batch_files(batch, ["id", "path"], limit=5, **query)
+    assert len(first.rows) == 5
+    following = {"limit": 5, "cursor": first.next, **query}
+    assert queries_of(lambda: list_batch_files(batch, ["id", "path"], **following)) == 1
+
+
+@pytest.mark.parametrize("read", [list_batches, list_sessions])
+def test_a_page_of_ones_own_costs_one(ann, batch, read):
+    assert queries_of(lambda: read(ann, ["id"], limit=5)) == 1
+
+
+def test_the_parts_of_a_session_cost_one(ann, storage, batch):
+    session = open_session(ann, storage, size=10_000 * CHUNK)
+    rows = (UploadPart(session=session, number=number, size_bytes=CHUNK) for number in range(1, 10_000, 2))
+    UploadPart.objects.bulk_create(rows, batch_size=1000)
+    assert queries_of(lambda: list_parts(session_row(session), ["number"], limit=1000)) == 2
+    assert queries_of(lambda: received_ranges(session)) == 1
