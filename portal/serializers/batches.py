@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from portal.models import UploadBatch
+from portal.serializers.bodies import BodyIn
 from portal.serializers.texts import MetadataField, NameField, WholeNumberField
 
 #: The columns of a batch in the API, read with `values()`; `pending_count` is worked out from them.
@@ -12,11 +13,11 @@ BATCH_FIELDS = (
 ).split()
 
 
-class BatchIn(serializers.Serializer):
+class BatchIn(BodyIn):
     """The body of `POST /batches`."""
 
-    name = NameField(required=False, allow_blank=True, default="")
-    metadata = MetadataField(required=False, default=dict)
+    name = NameField(required=False, allow_blank=True, allow_null=True, default="")
+    metadata = MetadataField(required=False, allow_null=True, default=dict)
     expected_files = WholeNumberField(required=False, allow_null=True, default=None, min_value=1, max_value=2**63 - 1)
 
 

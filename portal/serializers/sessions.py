@@ -3,35 +3,42 @@
 from rest_framework import serializers
 
 from portal.models import UploadSession
+from portal.serializers.bodies import BodyIn
 from portal.serializers.texts import IdField, MetadataField, NameField, PathField, Sha256Field, WholeNumberField
 from portal.services.sessions import missing_ranges
 
 BIGINT_MAX = 2**63 - 1
 
-#: The columns of a session in a list, read with `values()`.
+#: The columns of a session, read with `values()` for a list; the ranges of its parts come from their rows.
 SESSION_FIELDS = (
     "id file_id file__batch_id status chunk_size_bytes total_parts total_size_bytes completed_parts "
     "received_bytes expires_at"
 ).split()
 
+#: In this order: a shell script finds the id of a new session first.
+SESSION_MEMBERS = (
+    "session_id file_id batch_id status chunk_size_bytes total_parts total_size_bytes completed_parts "
+    "received_bytes received_parts missing_parts expires_at"
+).split()
 
-class SessionIn(serializers.Serializer):
+
+class SessionIn(BodyIn):
     """The body of `POST /uploads/sessions`; sizes in bytes."""
 
     original_filename = NameField()
-    content_type = NameField(required=False, default="application/octet-stream")
+    content_type = NameField(required=False, allow_null=True, default="application/octet-stream")
     total_size_bytes = WholeNumberField(min_value=0, max_value=BIGINT_MAX)
     batch_id = IdField(required=False, allow_null=True, default=None)
     path = PathField(required=False, allow_null=True, default=None)
-    sha256 = Sha256Field(required=False)
+    sha256 = Sha256Field(required=False, allow_null=True, default="")
     chunk_size_bytes = WholeNumberField(
         required=False, allow_null=True, default=None, min_value=1, max_value=BIGINT_MAX
     )
-    metadata = MetadataField(required=False, default=dict)
+    metadata = MetadataField(required=False, allow_null=True, default=dict)
 
 
-class SessionSummary(serializers.Serializer):
-    """A session as lists show it: without the ranges of its parts."""
+class SessionOut(serializers.Serializer):
+    """A session with what has arrived and what is missing, as ranges of part numbers `[first, last]`."""
 
     session_id = serializers.UUIDField()
     file_id = serializers.UUIDField()
@@ -42,14 +49,9 @@ class SessionSummary(serializers.Serializer):
     total_size_bytes = serializers.IntegerField()
     completed_parts = serializers.IntegerField()
     received_bytes = serializers.IntegerField()
-    expires_at = serializers.DateTimeField()
-
-
-class SessionOut(SessionSummary):
-    """A session with what has arrived and what is missing, as ranges of part numbers `[first, last]`."""
-
     received_parts = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
     missing_parts = serializers.ListField(child=serializers.ListField(child=serializers.IntegerField()))
+    expires_at = serializers.DateTimeField()
 
 
 class SessionPage(serializers.Serializer):
@@ -57,7 +59,7 @@ class SessionPage(serializers.Serializer):
 
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
-    results = SessionSummary(many=True)
+    results = SessionOut(many=True)
 
 
 class PartDigest(serializers.Serializer):
@@ -84,22 +86,20 @@ class PartPage(serializers.Serializer):
 
 
 def render_session(row):
-    """Return the members of a session in a list from a dict of SESSION_FIELDS."""
-    members = {**row, "session_id": row["id"], "batch_id": row["file__batch_id"]}
-    del members["id"], members["file__batch_id"]
-    return members
+    """Return the members of a session from a dict of SESSION_FIELDS and its `received_parts`."""
+    members = row | {
+        "session_id": row["id"],
+        "batch_id": row["file__batch_id"],
+        "missing_parts": missing_ranges(row["received_parts"], row["total_parts"]),
+    }
+    return {name: members[name] for name in SESSION_MEMBERS}
 
 
 def session_members(session, received):
     """Return the members of a session from its model and the ranges of part numbers that were received."""
-    names = [name for name in SESSION_FIELDS if name not in ("id", "file__batch_id")]
-    return {
-        "session_id": session.pk,
-        "batch_id": session.file.batch_id,
-        **{name: getattr(session, name) for name in names},
-        "received_parts": received,
-        "missing_parts": missing_ranges(received, session.total_parts),
-    }
+    names = [name for name in SESSION_FIELDS if name != "file__batch_id"]
+    row = {name: getattr(session, name) for name in names}
+    return render_session(row | {"file__batch_id": session.file.batch_id, "received_parts": received})
 
 
 PART_FIELDS = ("number", "size_bytes", "blake3")

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from portal import access
 from portal.exceptions import NotFound, PathTaken, SessionClosed, StatusConflict, StorageUnavailable
-from portal.models import IngestFile, UploadSession
+from portal.models import IngestFile, UploadPart, UploadSession
 from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, update_batch_counters
 from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
 from portal.services.outcomes import record_failed
@@ -108,20 +108,38 @@ def _join(caller, session, file, batch, path, described):
 
 
 def list_sessions(caller, fields, *, status=None, **page):
-    """Return a Page of the caller's sessions, newest first."""
+    """Return a Page of the caller's sessions, newest first, each with its ranges as `received_parts`.
+
+    `fields` has `id`, `total_parts` and `completed_parts` among others. Two queries, however many sessions.
+    """
     rows = access.sessions_of(caller)
-    return read_page(rows.filter(status=status) if status else rows, fields, newest_first=True, **page)
+    found = read_page(rows.filter(status=status) if status else rows, fields, newest_first=True, **page)
+    begun = [row["id"] for row in found.rows if 0 < row["completed_parts"] < row["total_parts"]]
+    ranges = _ranges_by_session(begun)
+    for row in found.rows:
+        whole = row["completed_parts"] and row["completed_parts"] == row["total_parts"]
+        row["received_parts"] = [[1, row["total_parts"]]] if whole else ranges.get(row["id"], [])
+    return found
 
 
 def received_ranges(session):
     """Return the part numbers on record as ranges `[[first, last], …]`; one query, at most 10,000 numbers."""
-    ranges = []
-    for number in session.parts.order_by("number").values_list("number", flat=True):
+    return _ranges_by_session([session.pk]).get(session.pk, [])
+
+
+def _ranges_by_session(ids):
+    """Return `{id: ranges}` of those sessions that have parts; the numbers stream past, the ranges alone are held."""
+    found = {}
+    if not ids:
+        return found
+    parts = UploadPart.objects.filter(session_id__in=ids).order_by("session_id", "number")
+    for pk, number in parts.values_list("session_id", "number").iterator():
+        ranges = found.setdefault(pk, [])
         if ranges and ranges[-1][1] == number - 1:
             ranges[-1][1] = number
         else:
             ranges.append([number, number])
-    return ranges
+    return found
 
 
 def missing_ranges(received, total_parts):

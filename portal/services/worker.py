@@ -15,6 +15,7 @@ logger = logging.getLogger("portal.worker")
 
 #: A finalize that waits for the worker has a client behind it; the rest is in no hurry.
 POLL_SECONDS = 0.5
+FINALIZES_A_ROUND = 10
 EXPIRE_SECONDS = 30
 SWEEP_SECONDS = 3600
 
@@ -33,26 +34,31 @@ class Done:
         return " ".join(f"{name}={count}" for name, count in asdict(self).items())
 
 
-def clean_up(*, storage, sweep=True, progress=lambda step: None):
+def clean_up(*, storage, sweep=True, progress=lambda step: None, stopped=lambda: False):
     """Do one whole round: expire, finalize what waits, remove dead bytes, sweep; return what was Done.
 
-    `progress(step)` hears the name of each step as it begins.
+    `progress(step)` hears the name of each step as it begins. Once `stopped()` is true nothing more is begun.
     """
     done = Done()
+
+    def repeat(step):
+        total = 0
+        while not stopped() and (count := step()) > 0:
+            total += count
+        return total
+
     progress("expiring sessions")
-    while (ended := cleanup.expire_sessions(storage=storage)) > 0:
-        done.expired += ended
+    done.expired = repeat(lambda: cleanup.expire_sessions(storage=storage))
     progress("taking up finalizes")
-    while (worked := finalize_again(storage=storage)) > 0:
-        done.finalized += worked
-    progress("removing dead bytes")
-    done.removed = cleanup.remove_dead_bytes(storage=storage)
-    if sweep:
+    done.finalized = repeat(lambda: finalize_again(storage=storage, limit=1))
+    progress("dropping old idempotency keys")
+    done.keys_dropped = repeat(cleanup.drop_old_idempotency_keys)
+    if not stopped():
+        progress("removing dead bytes")
+        done.removed = cleanup.remove_dead_bytes(storage=storage)
+    if sweep and not stopped():
         progress("sweeping bytes that no row names")
         done.swept = cleanup.sweep_unnamed(storage=storage)
-    progress("dropping old idempotency keys")
-    while (dropped := cleanup.drop_old_idempotency_keys()) > 0:
-        done.keys_dropped += dropped
     return done
 
 
@@ -66,7 +72,7 @@ class Worker:
         self._pause = POLL_SECONDS
 
     def run(self):
-        """Work until a stop is asked for; a finalize that is under way is brought to its end first."""
+        """Work until a stop is asked for; the step that is under way is brought to its end, no other is begun."""
         while not self.stopped(self._pause):
             self.round()
 
@@ -85,13 +91,15 @@ class Worker:
         return True
 
     def _work(self):
-        finalize_again(storage=self.storage, limit=10)
+        for _ in range(FINALIZES_A_ROUND):
+            if self.stopped(0) or not finalize_again(storage=self.storage, limit=1):
+                break
         now = self.now()
-        if now < self._clean_at:
+        if self.stopped(0) or now < self._clean_at:
             return
         sweep = now >= self._sweep_at
         self._clean_at = now + EXPIRE_SECONDS
         self._sweep_at = now + SWEEP_SECONDS if sweep else self._sweep_at
-        done = clean_up(storage=self.storage, sweep=sweep)
+        done = clean_up(storage=self.storage, sweep=sweep, stopped=lambda: self.stopped(0))
         if any(asdict(done).values()):
             logger.info("cleaned up: %s", done)

@@ -74,7 +74,7 @@ class SessionList(APIView):
 
     @extend_schema(operation_id="list_sessions", parameters=[SessionQuery], responses=SessionPage)
     def get(self, request):
-        """List own sessions, newest first, without the ranges of their parts."""
+        """List own sessions, newest first."""
         page = list_sessions(request.user, SESSION_FIELDS, **read_query(request, SessionQuery))
         return page_response(request, page, render_session)
 

@@ -11,6 +11,7 @@ import pytest
 
 from boot.asgi import application
 from portal.transfer import body
+from tests.patience import wait_until
 from tests.transfer.wire import Wire, call, own_thread_pools
 
 BYTE_DOOR = "/files/00000000-0000-0000-0000-000000000000/content"
@@ -142,11 +143,13 @@ def test_the_running_servers_log_is_json_and_tells_no_secret(portal_server, ann_
     for path in ("/limits", BYTE_DOOR, "/batches"):
         headers = {"Authorization": f"Bearer {token}", "X-Request-ID": "look-for-me"}
         ann_api.post(f"{path}?secret-query", {"name": "secret-body"}, headers=headers)
+    # A line is written after its answer.
+    wait_until(lambda: portal_server.log.read_text().count("look-for-me") == 3)
     text = portal_server.log.read_text()
     lines = [json.loads(line) for line in text.splitlines()]
-    assert [line["path"] for line in lines if line.get("request_id") == "look-for-me"] == [
+    assert {line["path"] for line in lines if line.get("request_id") == "look-for-me"} == {
         "/limits",
         BYTE_DOOR,
         "/batches",
-    ]
+    }
     assert not re.search(f"{token}|secret-query|secret-body", text)

@@ -3,12 +3,12 @@
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from boot.leash import leashed
 from tests.api import expect
+from tests.patience import wait_until
 from tests.server import ROOT
 
 
@@ -27,14 +27,6 @@ def start_worker(portal_server):
     for process in started:
         process.kill()
         process.wait()
-
-
-def wait_until(condition, seconds=30):
-    """Wait for a condition that another process brings about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

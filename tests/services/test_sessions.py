@@ -17,6 +17,9 @@ from tests.samples import CHUNK, make_batch, open_session, pattern, send_part, s
 from tests.services.situations import counters, failing
 from tests.strict import in_transaction
 
+#: What a list of sessions is read with at the least.
+LISTED = ["id", "total_parts", "completed_parts"]
+
 
 def nothing_was_made():
     """Whether there is neither a file nor a session."""
@@ -175,5 +178,16 @@ def test_ones_own_sessions_are_listed_newest_first_and_by_status(ann, bob, stora
     first, second = open_session(ann, storage), open_session(ann, storage)
     open_session(bob, storage)
     stored = store_file(ann, storage)
-    assert [row["id"] for row in list_sessions(ann, ["id"]).rows] == [stored.session_id, second.pk, first.pk]
-    assert [row["id"] for row in list_sessions(ann, ["id"], status="COMPLETE").rows] == [stored.session_id]
+    assert [row["id"] for row in list_sessions(ann, LISTED).rows] == [stored.session_id, second.pk, first.pk]
+    assert [row["id"] for row in list_sessions(ann, LISTED, status="COMPLETE").rows] == [stored.session_id]
+
+
+def test_each_session_of_a_list_has_the_ranges_that_it_has_alone(ann, bob, storage):
+    sessions = [open_session(ann, storage, size=4 * CHUNK) for _ in range(4)]
+    for session, numbers in zip(sessions, ([], [1, 2, 4], [3], [1, 2, 3, 4]), strict=True):
+        for number in numbers:
+            send_part(ann, storage, session, number, b"x" * CHUNK)
+    send_part(bob, storage, open_session(bob, storage, size=2 * CHUNK), 1, b"x" * CHUNK)
+    rows = list_sessions(ann, LISTED).rows
+    assert [row["received_parts"] for row in rows] == [[[1, 4]], [[3, 3]], [[1, 2], [4, 4]], []]
+    assert [row["received_parts"] for row in rows] == [received_ranges(session) for session in reversed(sessions)]

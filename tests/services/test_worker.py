@@ -90,7 +90,6 @@ def test_a_round_of_clean_up_tells_what_it_did(ann, storage, monkeypatch):
 
 
 def test_clean_up_goes_on_until_nothing_is_due(ann, storage, monkeypatch):
-    monkeypatch.setattr(worker, "finalize_again", lambda storage: finalize.finalize_again(storage=storage, limit=1))
     expire = cleanup.expire_sessions
     monkeypatch.setattr(cleanup, "expire_sessions", lambda storage: expire(storage=storage, limit=1))
     for _ in range(3):
@@ -203,3 +202,33 @@ def test_a_worker_that_is_told_to_stop_stops(storage, monkeypatch):
     ours = Worker(storage=storage, stopped=lambda seconds: True)
     monkeypatch.setattr(ours, "round", failing(AssertionError("went on")))
     ours.run()
+
+
+def test_a_worker_that_is_told_to_stop_begins_no_further_step(ann, storage, monkeypatch, clock):
+    first, second = (left_to_the_worker(ann, storage, monkeypatch) for _ in range(2))
+    expired = let_lifetime_end(open_session(ann, storage))
+    asked = []
+
+    def stopped(seconds):
+        asked.append(seconds)
+        return len(asked) > 2
+
+    Worker(storage=storage, stopped=stopped, now=clock).run()
+    assert (session_row(first).status, session_row(second).status) == ("COMPLETE", "FINALIZING")
+    assert session_row(expired).status == "INIT"
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_clean_up_that_is_told_to_stop_begins_no_further_step(ann, storage, monkeypatch, steps):
+    expired = let_lifetime_end(open_session(ann, storage))
+    waiting = left_to_the_worker(ann, storage, monkeypatch)
+    asked = []
+
+    def stopped():
+        asked.append(True)
+        return len(asked) > steps
+
+    done = clean_up(storage=storage, stopped=stopped)
+    assert (done.expired, done.finalized, done.removed) == (int(steps > 0), int(steps > 2), 0)
+    assert session_row(expired).status == ("EXPIRED" if steps > 0 else "INIT")
+    assert session_row(waiting).status == ("COMPLETE" if steps > 2 else "FINALIZING")

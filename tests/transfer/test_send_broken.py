@@ -9,6 +9,7 @@ import pytest
 from portal.storage import get_storage
 from portal.transfer import stream
 from tests.api import Api, expect
+from tests.patience import wait_until
 from tests.raw import RawClient
 from tests.samples import make_token, pattern, store_file
 from tests.server import LiveServer
@@ -24,14 +25,6 @@ def path_on_disk(server, data):
     objects = [path for path in Path(server.data_dir, "storage", "objects").rglob("*") if path.is_file()]
     [found] = [path for path in objects if path.read_bytes() == data]
     return found
-
-
-def wait_until(condition, seconds=10):
-    """Wait until `condition()` is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("damage", ["vanished", "empty", "cut short", "longer"])

@@ -15,7 +15,6 @@ SESSION = set(
     "received_parts missing_parts expires_at".split()
 )
 #: A list leaves out the ranges: they cost a query over all parts of each session.
-SESSION_IN_LIST = SESSION - {"received_parts", "missing_parts"}
 PART = {"part_number", "size_bytes", "digest"}
 PAGE = {"next", "previous", "results"}
 PROBLEM = {"type", "title", "status", "detail", "code"}

@@ -1,11 +1,11 @@
 """A file that is too large to finalize at once: 202 and FINALIZING until a worker has done it."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.api import Api, expect
+from tests.patience import wait_until
 from tests.samples import pattern
 from tests.schema.description import Description
 from tests.server import LiveServer
@@ -22,14 +22,6 @@ def lazy_server(tmp_path, fresh_database):
         LiveServer(tmp_path, database_url=url, env={"PORTAL_FINALIZE_INLINE_BYTES": "0"}) as server,
     ):
         yield server
-
-
-def wait_until(condition, seconds=30):
-    """Wait for a condition that another process brings about."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.05)
 
 
 def test_a_large_file_is_202_until_the_worker_has_stored_it(lazy_server):
