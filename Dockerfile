@@ -24,6 +24,4 @@ HEALTHCHECK --interval=30s --timeout=5s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 
 # The worker runs from the same image: python manage.py run_worker
-CMD ["python", "-m", "granian", "--interface", "asgi", "--http", "1", "--no-ws", \
-     "--respawn-failed-workers", "--log-level", "warning", \
-     "--host", "0.0.0.0", "--port", "8000", "boot.asgi:application"]
+CMD ["python", "-m", "boot.serve", "--host", "0.0.0.0", "--port", "8000"]

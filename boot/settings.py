@@ -21,6 +21,10 @@ SQLITE_OPTIONS = {
 }
 
 
+#: As short as `check --deploy` takes it.
+SECRET_KEY_LENGTH = 50
+
+
 def database(data_dir):
     """Return the DATABASES entry of DATABASE_URL, by default an SQLite file in the data folder."""
     url = environment.read("DATABASE_URL") or f"sqlite:///{data_dir / 'portal.sqlite3'}"
@@ -211,7 +215,7 @@ class Test(Base):
 
 
 class Production(Base):
-    """Behind TLS; refuses a secret key that was not given."""
+    """Behind TLS; refuses a secret key that was not given, or is short."""
 
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
@@ -227,5 +231,5 @@ class Production(Base):
     @classmethod
     def pre_setup(cls):
         super().pre_setup()
-        if not environment.read("SECRET_KEY"):
+        if len(environment.read("SECRET_KEY")) < SECRET_KEY_LENGTH:
             raise ImproperlyConfigured("Production needs SECRET_KEY (or SECRET_KEY_FILE), at least 50 characters.")

@@ -84,9 +84,7 @@ class LiveServer:
 
     def start(self):
         """Start the processes and wait until /readyz says 200; a second start takes the same port."""
-        options = ["--interface", "asgi", "--http", "1", "--no-ws", "--respawn-failed-workers"]
-        where = ["--host", "127.0.0.1", "--port", self.port, "--workers", self.workers]
-        self._spawn("-m", "granian", *options, *where, "--log-level", "warning", "boot.asgi:application")
+        self._spawn("-m", "boot.serve", "--port", self.port, "--workers", self.workers)
         if self.run_worker:
             self._spawn(ROOT / "manage.py", "run_worker")
         try:

@@ -52,7 +52,9 @@ def begin_part(caller, session_id, number, length, *, storage, expected_sha256=N
     if session.status not in UploadSession.OPEN:
         raise SessionClosed
     if not 1 <= number <= session.total_parts:
-        raise PartOutOfRange(f"The session has the parts 1 to {session.total_parts}.")
+        raise PartOutOfRange(
+            f"The session has the parts 1 to {session.total_parts}." if session.total_parts else "It has no parts."
+        )
     expected = session.part_size(number)
     if length != expected:
         raise WrongPartSize(f"Part {number} has {expected} bytes, not {length}.", expected_size_bytes=expected)

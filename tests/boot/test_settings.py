@@ -72,12 +72,13 @@ def test_a_key_may_come_from_a_file(read, tmp_path):
     assert not (tmp_path / "data" / "secrets").exists()
 
 
-def test_production_does_not_start_without_a_key(manage):
-    done = manage("check", configuration="Production")
+@pytest.mark.parametrize("key", [{}, {"SECRET_KEY": KEY[:49]}], ids=["no key", "a short key"])
+def test_production_does_not_start_without_a_key(manage, key):
+    done = manage("check", configuration="Production", **key)
     assert done.returncode != 0
     assert "SECRET_KEY" in done.stderr
     # A second start, which finds what the first may have left, is refused as well.
-    assert manage("check", configuration="Production").returncode != 0
+    assert manage("check", configuration="Production", **key).returncode != 0
 
 
 @pytest.mark.parametrize("command", ["check", "migrate", "run_portal"])

@@ -113,16 +113,5 @@ def require_free_port(host, port):
 
 
 def server_command(host, port, workers):
-    """Return the command line of the one server process type that there is."""
-    options = ["--interface", "asgi", "--http", "1", "--no-ws", "--respawn-failed-workers"]
-    where = ["--host", host, "--port", str(port), "--workers", workers]
-    return [
-        sys.executable,
-        "-m",
-        "granian",
-        *options,
-        *where,
-        "--log-level",
-        "warning",
-        "boot.asgi:application",
-    ]
+    """Return the command that runs the server."""
+    return [sys.executable, "-m", "boot.serve", "--host", host, "--port", str(port), "--workers", workers]
