@@ -3,7 +3,9 @@
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.db import DataError
 from django.db.models import Q
+from django.shortcuts import redirect
 from django.utils.html import format_html
 
 from portal.exceptions import PortalError
@@ -29,6 +31,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     ordering = ("-id",)
     #: The columns that a whole id is looked for in.
     search_ids: tuple[str, ...] = ("id",)
+
+    def changelist_view(self, request, extra_context=None):
+        """Show the list; an address made by hand, whose values no column can hold, leads back to the whole list."""
+        try:
+            return super().changelist_view(request, extra_context)
+        except (ValueError, OverflowError, DataError):
+            self.message_user(request, "That address asks for what no row can have.", messages.WARNING)
+            return redirect(request.path)
 
     def get_search_results(self, request, queryset, search_term):
         """Look for a whole id by its value; Django would compare texts, without an index and, on SQLite, in vain."""
