@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from portal.exceptions import ServerBusy, TooLarge
 from portal.transfer import pools
+from portal.transfer.auth import require_known
 from portal.transfer.body import Body, read_content_length
 from portal.transfer.errors import refuse
 from portal.transfer.exchange import Exchange
@@ -16,6 +17,8 @@ from portal.transfer.stream import send_blocks
 MAX_BODY_BYTES = 2 * 2**20
 #: What all bodies of a process may hold together.
 MAX_HELD_BYTES = 64 * 2**20
+#: More than this is taken only of those who are known: a few strangers could fill the room of all otherwise.
+STRANGER_BYTES = 16 * 2**10
 #: A streamed answer is taken from Django in hops of about this size …
 BLOCK_BYTES = 64 * 2**10
 #: … or after so long, so that events reach the client when they happen.
@@ -23,10 +26,13 @@ BLOCK_SECONDS = 0.05
 
 
 class WsgiBridge:
-    """An ASGI application in front of a WSGI one; a body that did not come whole never reaches it."""
+    """An ASGI application in front of a WSGI one; a body that did not come whole never reaches it.
 
-    def __init__(self, application):
-        self.application = application
+    `admit(exchange)` raises NotAuthenticated for a stranger; it may block.
+    """
+
+    def __init__(self, application, *, admit=require_known):
+        self.application, self.admit = application, admit
         self.held = 0
 
     async def __call__(self, scope, receive, send):
@@ -57,20 +63,26 @@ class WsgiBridge:
             self.held -= mine
 
     async def _collect(self, exchange, hold):
-        """Return the whole body, None when there is none; raises TooLarge, ServerBusy, BodyIncomplete, TooSlow."""
+        """Return the whole body, None when there is none.
+
+        Raises TooLarge, ServerBusy, BodyIncomplete, TooSlow, and for a long body what `admit` raises.
+        """
         length = read_content_length(exchange)
         if length is None and not exchange.values(b"transfer-encoding"):
             return None
         if length is not None and length > MAX_BODY_BYTES:
             raise TooLarge
         body = exchange.body = Body(exchange.receive, length)
-        pieces = []
+        pieces, known = [], False
         async with body.paced():
             while not body.complete:
                 piece = await body.read()
                 if body.received > MAX_BODY_BYTES:
                     raise TooLarge
                 hold(len(piece))
+                if body.received > STRANGER_BYTES and not known:
+                    await Jobs().run_database(self.admit, exchange)
+                    known = True
                 pieces.append(piece)
         return b"".join(pieces)
 

@@ -27,10 +27,25 @@ def identify(exchange):
 
     Leaves the headers that go with a session (its cookie, `Vary`) on the exchange.
     """
+    caller, by_session = _find_caller(exchange)
+    if by_session:
+        check_csrf(exchange.request)
+    return caller
+
+
+def require_known(exchange):
+    """Raise NotAuthenticated unless a token or a session tells who asks; what they may do is asked later."""
+    _find_caller(exchange)
+    # Django's own answer brings these.
+    exchange.identity_headers = []
+
+
+def _find_caller(exchange):
+    """Return the Caller, and whether a browser's session told it."""
     request = exchange.request
     header = request.META.get("HTTP_AUTHORIZATION")
     if header:
-        return authenticate_token(read_bearer(header))
+        return authenticate_token(read_bearer(header)), False
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         exchange.identity_headers = [("Vary", "Cookie")]
         raise NotAuthenticated
@@ -40,8 +55,7 @@ def identify(exchange):
     exchange.identity_headers = _session_headers(sessions, request)
     if not user.is_authenticated or not user.is_active:
         raise NotAuthenticated
-    check_csrf(request)
-    return session_caller(user)
+    return session_caller(user), True
 
 
 def check_csrf(request):

@@ -6,7 +6,7 @@ import pytest
 
 from boot import wsgi_bridge
 from boot.wsgi_bridge import MAX_BODY_BYTES, WsgiBridge
-from tests.boot.wsgi_application import Application, call
+from tests.boot.wsgi_application import Application, anybody, call
 from tests.transfer.wire import Wire
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -27,7 +27,7 @@ def test_a_chunked_body_comes_whole_with_a_length():
         for piece in (b"one", b"", b"two"):
             wire.feed(piece)
         wire.feed(b"three", more=False)
-        return await wire.run(WsgiBridge(app))
+        return await wire.run(WsgiBridge(app, admit=anybody))
 
     app = Application()
     assert asyncio.run(scene()).status == 200
@@ -49,7 +49,7 @@ def test_a_body_that_breaks_off_never_reaches_the_application(lines):
         wire = Wire("POST", "/", *lines)
         wire.feed(b"half")
         wire.leave()
-        return await wire.run(WsgiBridge(app))
+        return await wire.run(WsgiBridge(app, admit=anybody))
 
     app = Application()
     wire = asyncio.run(scene())
@@ -81,7 +81,7 @@ def test_the_largest_body_is_taken():
 def test_a_larger_body_is_refused_by_its_length_alone():
     app = Application()
     wire = Wire("POST", "/", f"Content-Length: {MAX_BODY_BYTES + 1}", "Expect: 100-continue")
-    asyncio.run(wire.run(WsgiBridge(app)))
+    asyncio.run(wire.run(WsgiBridge(app, admit=anybody)))
     assert (wire.status, wire.code) == (413, "body_too_large")
     assert (wire.asked, app.environs) == (0, [])
 
@@ -92,7 +92,7 @@ def test_a_larger_chunked_body_is_refused_as_it_grows():
         for _ in range(3):
             wire.feed(bytes(MAX_BODY_BYTES // 2))
         wire.feed(more=False)
-        return await wire.run(WsgiBridge(app))
+        return await wire.run(WsgiBridge(app, admit=anybody))
 
     app = Application()
     wire = asyncio.run(scene())
@@ -104,7 +104,7 @@ def test_a_larger_chunked_body_is_refused_as_it_grows():
 def test_all_bodies_together_are_capped_and_the_cap_recovers(monkeypatch):
     monkeypatch.setattr(wsgi_bridge, "MAX_HELD_BYTES", 250)
     app = Application()
-    bridge = WsgiBridge(app)
+    bridge = WsgiBridge(app, admit=anybody)
 
     async def scene():
         held = [Wire("POST", "/", "Content-Length: 101") for _ in range(2)]

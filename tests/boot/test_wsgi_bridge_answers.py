@@ -8,7 +8,7 @@ import pytest
 from boot import wsgi_bridge
 from boot.wsgi_bridge import WsgiBridge
 from portal.transfer import stream
-from tests.boot.wsgi_application import Application, call
+from tests.boot.wsgi_application import Application, anybody, call
 from tests.transfer.wire import Wire
 
 
@@ -62,7 +62,7 @@ def test_a_streamed_answer_is_taken_no_faster_than_it_is_sent():
             ahead.append(app.answer.given - len(wire.messages))
 
         wire.send = send
-        return await wire.run(WsgiBridge(app))
+        return await wire.run(WsgiBridge(app, admit=anybody))
 
     assert len(asyncio.run(scene()).body) == 50 * wsgi_bridge.BLOCK_BYTES
     assert max(ahead) <= 1
@@ -79,7 +79,7 @@ def test_an_answer_whose_client_has_gone_is_closed():
     async def scene():
         wire = Wire("GET", "/")
         asyncio.get_running_loop().call_later(0.1, wire.leave)
-        return await asyncio.wait_for(wire.run(WsgiBridge(app)), 10)
+        return await asyncio.wait_for(wire.run(WsgiBridge(app, admit=anybody)), 10)
 
     wire = asyncio.run(scene())
     assert wire.status == 200
@@ -100,7 +100,7 @@ def test_an_answer_that_nobody_reads_is_closed(monkeypatch):
                 await asyncio.Event().wait()
 
         wire.send = send
-        return await asyncio.wait_for(wire.run(WsgiBridge(app)), 10)
+        return await asyncio.wait_for(wire.run(WsgiBridge(app, admit=anybody)), 10)
 
     assert not asyncio.run(scene()).ended
     assert app.answer.closed == 1
@@ -118,7 +118,7 @@ def test_an_answer_whose_request_is_cancelled_is_closed():
             await asyncio.Event().wait()
 
         wire.send = send
-        task = asyncio.create_task(wire.run(WsgiBridge(app)))
+        task = asyncio.create_task(wire.run(WsgiBridge(app, admit=anybody)))
         await stuck.wait()
         task.cancel()
         await asyncio.wait([task])

@@ -6,6 +6,10 @@ from boot.wsgi_bridge import WsgiBridge
 from tests.transfer.wire import Wire
 
 
+def anybody(exchange):
+    """Let everybody in."""
+
+
 class Answer:
     """The iterable that a WSGI application returns; knows whether it was closed, and how often."""
 
@@ -38,4 +42,4 @@ class Application:
 
 def call(app, method="POST", target="/", *lines, **options):
     """Let a bridge answer one request; return its Wire."""
-    return asyncio.run(Wire(method, target, *lines, **options).run(WsgiBridge(app)))
+    return asyncio.run(Wire(method, target, *lines, **options).run(WsgiBridge(app, admit=anybody)))

@@ -70,3 +70,14 @@ def test_a_token_needs_no_csrf_token_beside_a_cookie(portal_server, browser, upl
 def test_a_wrong_token_beside_a_good_cookie_is_nobody(portal_server, browser, content):
     answer = browser.get(portal_server.url + content, headers={"Authorization": "Bearer wrong"}, timeout=30)
     assert problem(answer) == (401, "not_authenticated")
+
+
+def test_the_long_body_of_a_browser_is_taken_at_djangos_door(portal_server, browser):
+    headers = {"X-CSRFToken": browser.cookies["csrftoken"], "Content-Type": "application/json"}
+    body = b'{"name": "long"' + b" " * 2**20 + b"}"
+    answer = browser.post(f"{portal_server.url}/batches", body, headers=headers, timeout=30)
+    assert expect(201, answer)["name"] == "long"
+    answer = browser.post(
+        f"{portal_server.url}/batches", body, headers=headers, cookies={"sessionid": "no"}, timeout=30
+    )
+    assert problem(answer) == (401, "not_authenticated")
