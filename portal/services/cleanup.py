@@ -67,7 +67,8 @@ def remove_bytes(session, *, storage, to_trash=False):
     if row.file_id is None:
         UploadSession.objects.filter(pk=row.pk, file__isnull=True).delete()
     else:
-        UploadSession.objects.filter(pk=row.pk).update(bytes_removed=True)
+        # Unless the file was deleted meanwhile: then the next round removes the row.
+        UploadSession.objects.filter(pk=row.pk, file__isnull=False).update(bytes_removed=True)
 
 
 def remove_dead_bytes(*, storage):

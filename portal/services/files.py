@@ -73,7 +73,8 @@ def delete_file(file, *, storage):
             for session in sessions:
                 if session.status in UploadSession.OPEN:
                     advance(session, UploadSession.Status.ABORTED)
-            file.sessions.update(file=None)
+            # Also those whose bytes are gone are to be looked at once more: their rows go as well.
+            file.sessions.update(file=None, bytes_removed=False)
             # A FAILED file that was opened again and failed once more may have another size.
             remove_row(file, where=Q(session_id=file.session_id))
             update_batch_counters(

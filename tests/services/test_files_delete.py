@@ -155,3 +155,17 @@ def test_bytes_that_cannot_be_removed_now_are_removed_by_the_next_round(ann, sto
     assert all_bytes(storage) == [file.storage_key]
     assert remove_dead_bytes(storage=storage) == 1
     assert (all_bytes(storage), UploadSession.objects.count()) == ([], 0)
+
+
+def test_the_row_of_a_session_whose_bytes_went_before_its_file_goes_too_when_the_deletion_is_cut_short(
+    ann, storage, monkeypatch
+):
+    session = open_session(ann, storage)
+    abort_session(session)
+    remove_dead_bytes(storage=storage)
+    with monkeypatch.context() as killed:
+        killed.setattr(files.cleanup, "remove_bytes", lambda session, storage: None)
+        delete_file(IngestFile.objects.get(), storage=storage)
+    assert UploadSession.objects.count() == 1
+    remove_dead_bytes(storage=storage)
+    assert UploadSession.objects.count() == 0
