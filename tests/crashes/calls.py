@@ -163,5 +163,6 @@ class Calls:
         """Return True, and keep the fault, when the answer is none of the expected statuses."""
         if answer.status in expected:
             return False
-        self.log.fault(f"{upload.name} {upload.session_id}: unexpected {answer.status} {answer.body[:300]!r}")
+        if answer.status < 500:  # the line has told of the others
+            self.log.fault(f"{upload.name} {upload.session_id}: unexpected {answer.status} {answer.body[:300]!r}")
         return True

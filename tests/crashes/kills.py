@@ -73,8 +73,9 @@ def run_kills(portal, *, rounds, clients, seed, progress=lambda line: None):
             kills[" and ".join(victims)] += 1
             progress(f"round {number}/{rounds}: killed {' and '.join(victims)}; {_summary(log)}")
         _settle(crowd, log)
-        progress("all clients have come to an end; judging everything")
-        judge.judge_end(batch_id)
+        if not log.faults:
+            progress("all clients have come to an end; judging everything")
+            judge.judge_end(batch_id)
     except Lost:
         log.fault("the judge had no answer, though nobody was killed")
     finally:
@@ -106,10 +107,10 @@ def _settle(crowd, log):
     for client in crowd:
         client.settle()
     deadline = time.monotonic() + SETTLE_SECONDS
-    for client in crowd:
-        client.join(max(0, deadline - time.monotonic()))
-        if client.is_alive():
-            log.fault(f"{client.name} did not come to an end within {SETTLE_SECONDS} s")
+    while not log.faults and (busy := [client for client in crowd if client.is_alive()]):
+        busy[0].join(0.1)
+        if time.monotonic() > deadline:
+            log.fault(f"{', '.join(client.name for client in busy)}: no end within {SETTLE_SECONDS} s")
 
 
 def _summary(log):

@@ -75,7 +75,7 @@ class Client(threading.Thread):
         chunk, size = CHUNK, self._some_bytes(6)
         if kind < 0.04:
             size = 0
-        elif kind < 0.1:
+        elif kind < 0.13:
             chunk, size = HEAVY_CHUNK, HEAVY_BYTES + self._some_bytes(1)
         firm = dice.random() < 0.3
         batch_id = self.batch_id if dice.random() < 0.7 else None

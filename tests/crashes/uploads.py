@@ -15,6 +15,7 @@ CHUNK, HEAVY_CHUNK = 64 * KIB, MIB
 HEAVY_BYTES = 8 * MIB
 #: Bytes that must never be on record: sent where others are, or broken off in the middle.
 STRAY = 9
+FAULTS_KEPT = 50
 #: Shorter parts could be the same bytes in two versions.
 LEAST = 64
 
@@ -115,9 +116,10 @@ class ClientLog:
             self.done[what] += 1
 
     def fault(self, text):
-        """Keep what must never happen."""
+        """Keep what must never happen; the first ones say enough."""
         with self._lock:
-            self.faults.append(text)
+            if len(self.faults) < FAULTS_KEPT:
+                self.faults.append(text)
 
     def vouch(self, upload, number, version):
         """Part `number` is on record with these bytes: a fault if another version was before."""
