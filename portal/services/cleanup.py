@@ -92,22 +92,31 @@ def sweep_unnamed(*, storage, older_than=UNNAMED_AGE_SECONDS):
     """
     moved = 0
     with storage_errors():
-        for kind, named in (("staging", _named_staging), ("objects", _named_objects)):
+        for kind in ("staging", "objects"):
             # Listed before the database is asked: a row that is committed later names younger bytes.
-            unnamed = []
-            for keys in _blocks(storage.old_keys(kind, older_than_seconds=older_than)):
-                unnamed += sorted(set(keys) - named(keys))
-                if len(unnamed) > SWEEP_LIMIT and len(unnamed) > SWEEP_SHARE * storage.count_keys(kind):
-                    raise StorageUnavailable(f"Refused: over {SWEEP_LIMIT} of {kind} are named by no row.")
+            unnamed, allowed = [], None
+            for key in find_unnamed(kind, storage=storage, older_than=older_than):
+                unnamed.append(key)
+                if len(unnamed) > (allowed or SWEEP_LIMIT):
+                    # A count takes as long as a listing, so it is made once, and only when it matters.
+                    allowed = allowed or max(SWEEP_LIMIT, SWEEP_SHARE * storage.count_keys(kind))
+                    if len(unnamed) > allowed:
+                        raise StorageUnavailable(f"Refused: over {SWEEP_LIMIT} of {kind} are named by no row.")
             move = storage.trash_staging if kind == "staging" else storage.trash_object
             for key in unnamed:
                 age = storage.age_seconds(kind, key)
-                if age is not None and age > older_than and not named([key]):
+                if age is not None and age > older_than and not _named(kind, [key]):
                     move(key)
                     moved += 1
         for name in storage.old_keys("trash", older_than_seconds=older_than):
             storage.purge_trash(name)
     return moved
+
+
+def find_unnamed(kind, *, storage, older_than):
+    """Yield the keys of "staging" or "objects" that are `older_than` seconds and that no row names."""
+    for keys in _blocks(storage.old_keys(kind, older_than_seconds=older_than)):
+        yield from sorted(set(keys) - _named(kind, keys))
 
 
 def drop_old_idempotency_keys():
@@ -129,6 +138,10 @@ def _named_objects(keys):
     sessions = UploadSession.objects.filter(object_key__in=keys, bytes_removed=False)
     files = IngestFile.objects.filter(storage_key__in=keys)
     return set(sessions.values_list("object_key", flat=True)) | set(files.values_list("storage_key", flat=True))
+
+
+def _named(kind, keys):
+    return _named_staging(keys) if kind == "staging" else _named_objects(keys)
 
 
 def _blocks(items):
