@@ -152,9 +152,9 @@ class Calls:
 
     def _closed(self, upload, answer):
         """What is not open any more must have been closed by somebody; everything else must not happen."""
+        upload.unsure = True
         if answer.again:
             return True
-        upload.unsure = True
         if answer.code != "session_closed" or not (upload.finalize_sent or upload.abort_sent or upload.delete_sent):
             self._refused(upload, answer)
         return True
