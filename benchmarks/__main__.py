@@ -70,7 +70,7 @@ def main():
             say(figure.line())
         for note in answer.notes:
             say(f"    {note}")
-        if not options.quick:
+        if not options.quick and os.environ.get("NOWRITE") is None:
             results.write(question, answer, run=run, machine=machine, started=started, load=load)
     return 0
 

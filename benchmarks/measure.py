@@ -1,5 +1,6 @@
 """What is measured, and how: CPU and memory of processes from /proc, medians, rounds that alternate, the machine."""
 
+import mmap
 import os
 import platform
 import re
@@ -81,14 +82,25 @@ class Spent:
         self.cpu = cpu_seconds(*self.roots) - self._cpu
 
 
-def alternate(contestants, rounds, *, warm_up=True):
+def touch_memory(size):
+    """Take `size` bytes of memory and give them back, so that what is measured next finds them at hand.
+
+    A virtual machine may hand free memory back to its host a moment after it was freed. Who takes it first then pays
+    for it: twice the CPU of a whole upload, by chance for one contestant and not for the next.
+    """
+    mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+
+
+def alternate(contestants, rounds, *, before=lambda: None):
     """Run each of `contestants` (name → function that returns a dict of figures) in turn, `rounds` times.
 
-    Return name → figure → the list of what was measured. One round before is not counted.
+    Return name → figure → the list of what was measured. One round before is not counted; `before` is called ahead of
+    each measurement.
     """
     seen = {name: {} for name in contestants}
-    for number in range(0 if warm_up else 1, rounds + 1):
+    for number in range(rounds + 1):
         for name, run in contestants.items():
+            before()
             figures = run()
             shown = "  ".join(f"{key} {value:.3f}" for key, value in figures.items())
             say(f"    {f'round {number}/{rounds}' if number else 'warm-up'}  {name:22} {shown}")

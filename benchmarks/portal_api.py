@@ -26,6 +26,11 @@ class PortalApi:
         """GET."""
         return self.call("GET", path)[1]
 
+    def download(self, path):
+        """Return the bytes of a file."""
+        with RawClient(self.url, token=self.token, seconds=SECONDS) as client:
+            return ask(client, "GET", path).body
+
     def delete(self, path):
         """DELETE."""
         return self.call("DELETE", path)[1]

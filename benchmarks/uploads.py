@@ -5,7 +5,7 @@ import random
 from contextlib import ExitStack
 
 from benchmarks.client import ask, run_all
-from benchmarks.measure import Answer, Spent, alternate, median
+from benchmarks.measure import Answer, Spent, alternate, median, touch_memory
 from benchmarks.peers import Missing
 from benchmarks.portal_api import PortalApi
 from benchmarks.servers import Bare, Nginx, Portal, Tus
@@ -31,7 +31,7 @@ def measure(run):
                 answer.skip(str(error))
             else:
                 contestants[kind.name] = lambda put=put, server=server: put(server, parts, body)
-        seen = alternate(contestants, run.rounds)
+        seen = alternate(contestants, run.rounds, before=lambda: touch_memory(parts * PART * 2))
     per_gib = 2**30 / (parts * PART)
     ours = median(seen["portal"]["cpu"])
     for name in contestants:
