@@ -155,7 +155,8 @@ class Calls:
         upload.unsure = True
         if answer.again:
             return True
-        if answer.code != "session_closed" or not (upload.finalize_sent or upload.abort_sent or upload.delete_sent):
+        asked_for = upload.finalize_sent or upload.abort_sent or upload.delete_sent or upload.left_alone
+        if answer.code != "session_closed" or not asked_for:
             self._refused(upload, answer)
         return True
 

@@ -7,12 +7,13 @@ from uuid import UUID
 from tests.crashes.calls import numbers
 from tests.server import ServerFailed
 
-EVENTS = {"STORED": "file.uploaded", "FAILED": "file.failed", "ABORTED": "file.failed"}
+EVENTS = {"STORED": "file.uploaded", "FAILED": "file.failed", "ABORTED": "file.failed", "EXPIRED": "file.failed"}
 #: Ended: status of the session, status of the file, `error.code` of the file.
 ENDS = {
     "STORED": ("COMPLETE", "STORED", None),
     "FAILED": ("FAILED", "FAILED", "sha256_mismatch"),
     "ABORTED": ("ABORTED", "FAILED", "aborted"),
+    "EXPIRED": ("EXPIRED", "FAILED", "expired"),
 }
 
 
@@ -50,7 +51,7 @@ class Judge:
             "COMPLETE": upload.finalize_sent,
             "FAILED": upload.finalize_sent and upload.lies,
             "ABORTED": upload.abort_sent,
-            "EXPIRED": False,
+            "EXPIRED": upload.left_alone,
         }
         if not asked_for.get(row["status"], True) or (ended and row["status"] != ENDS[ended][0]):
             self.fault(f"{name}: is {row['status']}, was {ended}")

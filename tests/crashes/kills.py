@@ -119,7 +119,8 @@ def _summary(log):
 
 
 @contextlib.contextmanager
-def _new_database(kind, folder):
+def new_database(kind, folder):
+    """Give the URL of a new, empty database of this kind."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'portal.sqlite3'}"
     else:
@@ -138,7 +139,7 @@ def main():
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="portal-kills-"))
-    with _new_database(options.database, folder) as url, MortalPortal(folder, database_url=url) as portal:
+    with new_database(options.database, folder) as url, MortalPortal(folder, database_url=url) as portal:
         outcome = run_kills(
             portal,
             rounds=options.rounds,

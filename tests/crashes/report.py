@@ -9,14 +9,12 @@ def write_report(options, outcome):
     """Write the report of a run to `options.report`."""
     command = f"python -m tests.crashes.kills --rounds {options.rounds} --clients {options.clients}"
     command += f" --database {options.database} --seed {options.seed}"
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
-    machine += f", Python {platform.python_version()}"
     lines = [
         f"# Kills: {outcome.rounds} rounds on {options.database}, {len(outcome.faults)} faults",
         "",
         f"`{command}`",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {outcome.seconds:.0f} s; {machine}.",
+        when_and_where(outcome.seconds),
         "",
         "Each round: a mixed load of all clients, kill -9 at a random moment, start again, judge. At the end all",
         "clients finish what they have; then every file, part, counter and event, and the disk after one clean-up, is",
@@ -31,6 +29,38 @@ def write_report(options, outcome):
         "",
         *([f"- {fault}" for fault in outcome.faults] or ["None."]),
     ]
+    options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def when_and_where(seconds):
+    """Return the line of a report that says when it ran, for how long, and on what."""
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    machine += f", Python {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {seconds:.0f} s; {machine}."
+
+
+def write_sweep(options, sweep):
+    """Write the report of a sweep over system calls to `options.report`."""
+    kinds = sorted({kind for _, kind in sweep.points}, key="kill EIO ENOSPC ECONNRESET".split().index)
+    total = sum(sweep.points.values())
+    lines = [
+        f"# Every call: {total} points on {options.database}, {len(sweep.faults)} faults",
+        "",
+        f"`python -m tests.crashes.every_call --database {options.database}`",
+        "",
+        when_and_where(sweep.seconds),
+        "",
+        "A kill stops the process on entering the call; it is counted twice for each call: with everything dead",
+        "afterwards, and with another process that goes on first. A failure lets one call fail once; the same process",
+        "goes on. Then the client goes on to STORED, and rows, bytes, events and counters are compared with what it",
+        "knows.",
+        "",
+        f"| operation | calls | {' | '.join(kinds)} |",
+        f"| --- | ---: | {' | '.join('---:' for _ in kinds)} |",
+    ]
+    for name, calls in sweep.calls.items():
+        lines.append(f"| {name} | {calls} | {' | '.join(str(sweep.points[name, kind]) for kind in kinds)} |")
+    lines += ["", "## Faults", "", *([f"- {fault}" for fault in sweep.faults] or ["None."])]
     options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

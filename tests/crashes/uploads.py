@@ -38,11 +38,13 @@ class Upload:
     #: Part number -> version that a 2xx or a listing has vouched for; -> versions that were sent.
     acknowledged: dict = field(default_factory=dict)
     tried: dict = field(default_factory=dict)
-    #: How it ended (STORED, FAILED, ABORTED), once acknowledged; `finalizing` after a 202.
+    #: How it ended (STORED, FAILED, ABORTED, EXPIRED), once acknowledged; `finalizing` after a 202.
     ended: str | None = None
     finalizing: bool = False
     deleted: bool = False
     replaced: bool = False
+    #: Its lifetime was let run out.
+    left_alone: bool = False
     #: Set before the request goes out, so that whoever judges never takes an unknown outcome for a wrong one.
     finalize_sent: bool = False
     abort_sent: bool = False
@@ -136,6 +138,7 @@ class ClientLog:
             "STORED": upload.finalize_sent and not upload.lies,
             "FAILED": upload.finalize_sent and upload.lies,
             "ABORTED": upload.abort_sent,
+            "EXPIRED": upload.left_alone,
         }
         if before not in (None, how) or not possible.get(how):
             self.fault(f"{upload.name} {upload.session_id}: {how} after {before}, or though nobody asked for it")
