@@ -26,8 +26,8 @@ FILES = """
 INSERT INTO portal_ingestfile (id, owner_id, batch_id, original_filename, path, content_type, size_bytes, sha256,
     status, status_at, metadata, storage_backend, storage_key, created_at, stored_at)
 SELECT {key}, (SELECT owner_id FROM portal_uploadbatch WHERE id = '{batch}'), '{batch}', 'file-' || n || '.bin',
-    'folder/file-' || n || '.bin', 'application/octet-stream', 1000, '{digest}', 'STORED', CURRENT_TIMESTAMP,
-    '{{}}', 'local', 'aa/bb/' || n, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP
+    'folder/file-' || n || '.bin', 'application/octet-stream', 1000, '{digest}', 'STORED', {now},
+    '{{}}', 'local', 'aa/bb/' || n, {now}, {now}
 FROM {numbers} AS made
 """
 COUNTERS = """
@@ -67,7 +67,9 @@ def fill_batch(url, batch_id, half, count):
     """Put `count` STORED files into a batch by one statement, counters too; `url` is PostgreSQL's or SQLite's."""
     sqlite = url.startswith("sqlite:///")
     kind, batch = ("sqlite", UUID(batch_id).hex) if sqlite else ("postgres", batch_id)
-    fields = {"key": KEYS[kind] % half, "numbers": NUMBERS[kind].format(count), "digest": "0" * 64}
+    # SQLite has times as texts; Django's have six digits of a second, as PostgreSQL's have.
+    now = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000'" if sqlite else "clock_timestamp()"
+    fields = {"now": now, "key": KEYS[kind] % half, "numbers": NUMBERS[kind].format(count), "digest": "0" * 64}
     statements = [text.format(batch=batch, count=count, **fields) for text in (FILES, COUNTERS)]
     if sqlite:
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60)) as connection, connection:
