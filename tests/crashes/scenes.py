@@ -28,7 +28,7 @@ class Scene:
 
     lies = False
 
-    def __init__(self, portal):
+    def __init__(self, portal, *, prepare=True):
         portal.wipe()
         self.portal, self.log = portal, ClientLog()
         self.line = PipeLine(portal, self.log.fault)
@@ -38,7 +38,8 @@ class Scene:
         self.beside, self.victim = portal.bear(), portal.bear()
         self.batch_id = self.line.ask("POST", "/batches", {"name": "calls"}).members["id"]
         self.upload = self.log.new(size=SIZE, chunk=CHUNK, batch_id=self.batch_id, firm=self.lies, lies=self.lies)
-        self.prepare()
+        if prepare:
+            self.prepare()
 
     def prepare(self):
         """Do what comes before."""

@@ -14,7 +14,7 @@ from multiprocessing.connection import Listener
 from pathlib import Path
 
 from boot.leash import leashed
-from tests.crashes.line import Answer, Line, Lost
+from tests.crashes.line import ANSWER_SECONDS, Answer, Line, Lost
 from tests.crashes.mortal import MortalPortal
 from tests.server import ROOT, ServerFailed
 
@@ -37,6 +37,8 @@ class Small:
         """Return what the function `name` of `doors` returned; Lost when the process died on it."""
         try:
             self.line.send((name, arguments))
+            if not self.line.poll(ANSWER_SECONDS):
+                raise ServerFailed(f"no answer to {name} {arguments[:2]} for {ANSWER_SECONDS} s")
             went_well, answer = self.line.recv()
         except (EOFError, OSError) as error:
             raise Lost from error
