@@ -76,7 +76,9 @@ class PartWriter:
         self.expected_sha256 = expected_sha256
         self.range = None
         self.seen = 0
+        # What is written is hashed once, by its range; only what is compared is hashed here.
         self._blake3 = blake3()
+        self._digest = self._blake3.hexdigest
         self._sha256 = hashlib.sha256() if expected_sha256 else None
         self._part = self._find()
 
@@ -111,15 +113,17 @@ class PartWriter:
                 self.close()
             else:
                 self.range.reserve()
+                self._digest = self.range.blake3_hex
         return True
 
     def write(self, data):
         """Hash the next bytes of the body and write them to their place."""
         self.seen += len(data)
-        self._blake3.update(data)
         if self._sha256:
             self._sha256.update(data)
-        if not self.recorded:
+        if self.recorded:
+            self._blake3.update(data)
+        else:
             with storage_errors():
                 self.range.write(data)
 
@@ -140,7 +144,7 @@ class PartWriter:
         """
         if not self.recorded:
             self._part = self._insert()
-        if self._part.blake3 != self._blake3.hexdigest():
+        if self._part.blake3 != self._digest():
             raise PartConflict
         return describe_part(self._part)
 
@@ -171,7 +175,7 @@ class PartWriter:
             session_id=self.session_id,
             number=self.number,
             size_bytes=self.length,
-            blake3=self._blake3.hexdigest(),
+            blake3=self._digest(),
             sha256=self._sha256.hexdigest() if self._sha256 else "",
         )
         try:

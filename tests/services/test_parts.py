@@ -1,5 +1,7 @@
 """Parts: what is refused before the body, where bytes go, and that a part counts once."""
 
+import contextlib
+
 import pytest
 from blake3 import blake3
 
@@ -27,6 +29,16 @@ def test_a_part_is_answered_with_its_number_size_and_digest(ann, storage, sessio
     }
     assert progress(session) == (1, 1, CHUNK)
     assert session_row(session).status == "IN_PROGRESS"
+
+
+def test_what_is_written_is_hashed_by_its_range_alone(ann, storage, session):
+    writer = begin_part(ann, session.pk, 3, 100, storage=storage)
+    writer._blake3 = None
+    with contextlib.closing(writer):
+        writer.acquire()
+        writer.write(b"x" * 100)
+        writer.sync()
+        assert writer.record()["digest"]["value"] == blake3(b"x" * 100).hexdigest()
 
 
 def test_parts_come_in_any_order_and_lie_where_they_belong(ann, storage, session):
