@@ -29,28 +29,40 @@ _writing: dict[tuple[UUID, int], Body] = {}
 
 async def put_part(exchange, session_id, number):
     """Store part `number` of a session and answer with it; any error means that nothing was recorded."""
-    jobs, writer = Jobs(), None
+    jobs, opened, closed = Jobs(), [], False
     key = (session_id, number)
     try:
-        writer = await jobs.run_database(_open_part, exchange, session_id, number)
+        mine = await jobs.run_database(_open_part, opened, exchange, session_id, number, key not in _writing)
+        writer = opened[0]
         body = exchange.body = Body(exchange.receive, writer.length)
-        await _take_turn(key, jobs, writer)
+        if not mine:
+            await _take_turn(key, jobs, writer)
         if not writer.recorded:
             _writing[key] = body
         async with body.paced():
             rest = await _store(body, jobs, writer)
         await jobs.run_io(_finish, writer, rest)
-        part = await jobs.run_database(writer.record)
+        part = await jobs.run_database(_record, writer)
+        closed = True
     finally:
         if _writing.get(key) is exchange.body:
             _writing.pop(key, None)
-        if writer is not None:
-            await jobs.close(writer.close)
+        if not closed:
+            await jobs.close(lambda: [writer.close() for writer in opened])
     await exchange.answer(200, {"Content-Type": "application/json"}, orjson.dumps(part))
 
 
-def _open_part(exchange, session_id, number):
-    """Check who asks, for what and how long it is; nothing of the body has been read yet."""
+def _open_part(opened, exchange, session_id, number, free):
+    """Check who asks, for what and how long it is, then take the part's byte range if it is `free` in this process.
+
+    Nothing of the body has been read yet. Puts the writer into `opened`, where it is found and closed when this
+    request is cancelled meanwhile. Returns whether the range is ours, or the part on record: no turn to wait for.
+    """
+    opened.append(_begin_part(exchange, session_id, number))
+    return opened[0].recorded or (free and opened[0].acquire())
+
+
+def _begin_part(exchange, session_id, number):
     caller = identify(exchange)
     try:
         length, sha256 = read_content_length(exchange), read_sha256(exchange.text(b"content-digest"))
@@ -103,3 +115,11 @@ def _write(writer, pieces):
 def _finish(writer, pieces):
     _write(writer, pieces)
     writer.sync()
+
+
+def _record(writer):
+    """Put the part on record, and give its range up as soon as the outcome is known."""
+    try:
+        return writer.record()
+    finally:
+        writer.close()

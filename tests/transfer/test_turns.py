@@ -1,6 +1,7 @@
 """Two requests for one part in one process: the later one waits, is told to come again, or takes over; and 408."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -123,6 +124,32 @@ def test_a_cancelled_request_records_nothing_and_makes_room(part, quick):
         assert task.cancelled()
         return await part(body=pattern(CHUNK, seed="other")).run()
 
+    assert asyncio.run(scene()).status == 200
+
+
+def test_a_request_cancelled_while_it_takes_the_range_makes_room(part, quick, monkeypatch):
+    begun, cancelled, taken, take = threading.Event(), threading.Event(), threading.Event(), receive._open_part
+
+    def take_late(opened, *arguments):
+        begun.set()
+        cancelled.wait(10)
+        take(opened, *arguments)
+        kept.append(opened[0])  # or the garbage collector would give the range up
+        taken.set()
+
+    async def scene():
+        with monkeypatch.context() as late:
+            late.setattr(receive, "_open_part", take_late)
+            task = asyncio.create_task(part().run())
+            await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+        cancelled.set()
+        await asyncio.wait([task])
+        await asyncio.to_thread(taken.wait, 10)
+        return await part(body=DATA).run()
+
+    kept = []
     assert asyncio.run(scene()).status == 200
 
 
