@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from tests.crashes.line import Lost
 from tests.crashes.mortal import LONG_AGO
-from tests.crashes.scenes import Finalize, Open, Part, PartOver, Scene
+from tests.crashes.scenes import Finalize, Open, Part, PartLeft, PartOver, Scene
 from tests.crashes.strace import CHANGES, SYNCS, Strace
 
 
@@ -99,6 +99,7 @@ OPERATIONS = {
     "open": Open,
     "part": Part,
     "part-over": PartOver,
+    "part-left": PartLeft,
     "finalize": Finalize,
     "finalize-false": FinalizeFalse,
     "finalize-worker": FinalizeByWorker,

@@ -40,8 +40,11 @@ def count_calls(make_scene, portal):
     strace = Strace(scene.victim.pid, calls=ALL_CALLS)
     _act(scene)
     calls = strace.detach()
-    scene.finish()
-    scene.judge.judge_end(scene.batch_id)
+    try:
+        scene.finish()
+        scene.judge.judge_end(scene.batch_id)
+    except (Lost, ServerFailed) as error:
+        scene.log.fault(f"ended with {error!r}")
     return calls, scene.log.faults
 
 
@@ -66,9 +69,18 @@ def hit(make_scene, portal, point):
     strace = Strace(scene.victim.pid, calls=ALL_CALLS, inject=point.inject)
     scene.line.expects_trouble = point.how != "kill"
     _act(scene)
+    try:
+        _after(scene, point, strace)
+    except (Lost, ServerFailed) as error:
+        scene.log.fault(f"ended with {error!r}")
+    return scene.log.faults
+
+
+def _after(scene, point, strace):
+    """What the point left is recovered from, and judged."""
     if point.how == "kill":
         calls = strace.wait()
-        portal.end(scene.victim)
+        scene.portal.end(scene.victim)
         if not calls or calls[-1].name != point.call.name:
             scene.log.fault(f"was killed at {calls[-1:]}")
         _recover(scene, point)
@@ -77,7 +89,6 @@ def hit(make_scene, portal, point):
         if not any(call.name == point.call.name and call.ordinal == point.call.ordinal for call in calls):
             scene.log.fault("the call that was to fail was never made")
         _go_on(scene, point)
-    return scene.log.faults
 
 
 def _act(scene):

@@ -122,30 +122,40 @@ class PartOver(Part):
 
     def prepare(self):
         super().prepare()
-        # The part's own sync comes before that of the COMMIT; on PostgreSQL its answer is what is waited for last.
-        late = not self.portal.database_url.startswith("sqlite:")
-        name = "recvfrom" if late else "fdatasync"
-        strace = Strace(self.victim.pid, calls=f"{SYNCS} {DATABASE}")
-        self.calls.put(self.upload, 2, 0)
-        last = sum(call.name == name for call in strace.detach())
+        self.late = not self.portal.database_url.startswith("sqlite:")
+        # On PostgreSQL its answer is waited for in `poll`; `recvfrom` is called only when the COMMIT has landed.
+        name, number = self.fatal_call("poll" if self.late else "fdatasync")
         heir = self.portal.bear()
-        if late:
+        if self.late:
             self.portal.execute(MAKE_SLOW)
         self.portal.at = self.victim
-        strace = Strace(self.victim.pid, calls=f"{SYNCS} {DATABASE}", inject=f"{name}:signal=SIGKILL:when={last}")
+        strace = Strace(self.victim.pid, calls=f"{SYNCS} {DATABASE}", inject=f"{name}:signal=SIGKILL:when={number}")
         with suppress(Lost):
             self.calls.put(self.upload, 1, 0)
         strace.wait()
         self.portal.end(self.victim)
         self.victim = self.portal.at = heir
 
+    def fatal_call(self, name):
+        """Return the call at which the first writer dies: the last `name` of another part, which is its COMMIT's."""
+        strace = Strace(self.victim.pid, calls=f"{SYNCS} {DATABASE}")
+        self.calls.put(self.upload, 2, 0)
+        return name, sum(call.name == name for call in strace.detach())
+
     def act(self):
         self.calls.put(self.upload, 1, 1)
 
     def finish(self):
-        if not self.portal.database_url.startswith("sqlite:"):
+        if self.late:
             self.portal.execute(MAKE_QUICK)
         super().finish()
+
+
+class PartLeft(PartOver):
+    """A part is written over what a writer left who was killed at its sync: nothing of it is on record."""
+
+    def fatal_call(self, name):
+        return "fdatasync", 1
 
 
 class Finalize(Scene):

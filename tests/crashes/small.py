@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Listener
 from pathlib import Path
 
+import psycopg
+
 from boot.leash import leashed
 from tests.crashes.line import ANSWER_SECONDS, Answer, Line, Lost
 from tests.crashes.mortal import MortalPortal
@@ -60,7 +62,7 @@ class SmallPortal(MortalPortal):
 
     def __enter__(self):
         self.migrate()
-        self.token, self.at, self.alive = self.create_token("ann"), None, []
+        self.token, self.at, self.alive, self._kept = self.create_token("ann"), None, [], None
         self._sockets = Path(tempfile.mkdtemp(prefix="portal-small-"))
         self._listener = Listener(str(self._sockets / "line"), "AF_UNIX")
         command = [sys.executable, "-m", "tests.crashes.nursery", self._listener.address, self.token]
@@ -72,6 +74,8 @@ class SmallPortal(MortalPortal):
 
     def __exit__(self, *_):
         self.end_all()
+        if self._kept:
+            self._kept.close()
         self._listener.close()
         self._nursery.stdin.close()
         self._nursery.wait()
@@ -105,6 +109,17 @@ class SmallPortal(MortalPortal):
         with self._connect() as (connection, mark):
             connection.execute(statement.replace("?", mark), values)
             connection.commit()
+
+    @contextlib.contextmanager
+    def _connect(self):
+        # A connection to PostgreSQL may be kept; one to SQLite is a process that has the file open.
+        if self.database_url.startswith("sqlite:"):
+            with super()._connect() as opened:
+                yield opened
+            return
+        self._kept = self._kept or psycopg.connect(self.database_url)
+        yield self._kept, "%s"
+        self._kept.commit()
 
     def wipe(self):
         """End everybody and forget everything but who may ask."""

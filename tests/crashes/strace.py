@@ -12,7 +12,8 @@ CHANGES = "openat mkdir mkdirat rename renameat renameat2 unlink unlinkat write 
 #: What only looks, or locks: between two of these nothing changes on the disk.
 LOOKS = "pread64 preadv lseek fcntl close"
 SYNCS = "fdatasync fsync"
-DATABASE = "sendto recvfrom"
+#: PostgreSQL works while its client is in `poll`: a COMMIT is on its way there.
+DATABASE = "sendto poll recvfrom"
 ATTACHED = re.compile(r"Process (\d+) attached")
 #: With -f each line begins with the thread; -y names the file of a descriptor.
 LINE = re.compile(r"^(?:(?P<thread>\d+) +)?(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")

@@ -1,0 +1,111 @@
+"""Seven bugs that this design could have, as replacements of exact text, each with the checks that should find it."""
+
+from dataclasses import dataclass
+
+PARTS, CLAIMS = "portal/services/parts.py", "portal/services/claims.py"
+ASSEMBLE, OUTCOMES = "portal/services/assemble.py", "portal/services/outcomes.py"
+SESSIONS, DESCRIPTORS = "portal/services/sessions.py", "portal/storage/descriptors.py"
+DATABASES = ("sqlite", "postgresql")
+
+
+@dataclass(frozen=True)
+class Bug:
+    """`changes` are (file, old text, new text); `checks` are (name, database) of `checks.CHECKS`."""
+
+    name: str
+    changes: tuple
+    checks: tuple
+
+
+class NotThere(Exception):
+    """The code no longer has the text that a bug replaces: the bug must be written anew."""
+
+
+def seed(bug, tree):
+    """Put the bug into the copy of the project in `tree`; refuses with NotThere unless each text is there once."""
+    for name, old, new in bug.changes:
+        path = tree / name
+        text = path.read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            raise NotThere(f"{bug.name}: {name} has {text.count(old)} times:\n{old}")
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def both(*names):
+    """Return the checks of these names on both databases."""
+    return tuple((name, database) for name in names for database in DATABASES)
+
+
+LOOK = """session may have closed meanwhile.
+            self._look_again()
+"""
+FENCE = """                with write_transaction():
+                    raise_fence(self.session_id)
+                self._look_again()
+"""
+OPENING = """    with storage_errors():
+        storage.create_staging(session.staging_key)
+    if time.monotonic() - began > OPENING_LIMIT_SECONDS:
+        raise StorageUnavailable("The storage took too long to open the session; try again.")
+"""
+MOVE = "                held.publish()\n"
+KEPT = "                # The lock on the file is kept until the outcome of this is known.\n"
+PUBLISH = "                _publish(claim, sha256, storage.backend)\n"
+COUNTING = "        update_batch_counters(file.batch_id, stored=1, stored_bytes=file.size_bytes)\n"
+
+BUGS = (
+    Bug(
+        "no second look under the lock",
+        (
+            (PARTS, LOOK, LOOK.splitlines(keepends=True)[0]),
+            (
+                PARTS,
+                FENCE,
+                "                with write_transaction():\n                    raise_fence(self.session_id)\n",
+            ),
+        ),
+        both("races", "services", "every_call part-over", "kills"),
+    ),
+    Bug(
+        "no fence before a range that holds data is written again",
+        ((PARTS, FENCE, "                pass\n"),),
+        both("every_call part-over", "services", "kills"),
+    ),
+    Bug(
+        "part acknowledged before its sync",
+        ((PARTS, "                self.range.sync()\n", "                pass\n"),),
+        (*both("call_order", "services"), ("power_cuts", "sqlite")),
+    ),
+    Bug(
+        "row before bytes: STORED before the rename",
+        ((ASSEMBLE, MOVE + KEPT + PUBLISH, PUBLISH + MOVE),),
+        both("every_call finalize", "call_order", "services", "kills"),
+    ),
+    Bug(
+        "row before bytes: a session before its staging file",
+        (
+            (SESSIONS, OPENING, ""),
+            (
+                SESSIONS,
+                "        raise PathTaken from error\n    return session\n",
+                f"        raise PathTaken from error\n{OPENING}    return session\n",
+            ),
+        ),
+        both("every_call open", "services", "kills"),
+    ),
+    Bug(
+        "directory not synced",
+        ((DESCRIPTORS, "        os.fsync(descriptor)\n", "        pass\n"),),
+        (*both("call_order", "storage"), ("power_cuts", "sqlite")),
+    ),
+    Bug(
+        "destination key not kept before the rename",
+        ((CLAIMS, "            object_key=session.object_key,\n", ""),),
+        both("every_call finalize", "call_order", "services", "kills"),
+    ),
+    Bug(
+        "counters outside the transaction of the transition",
+        ((OUTCOMES, COUNTING, COUNTING[4:]),),
+        both("every_call finalize", "services", "kills"),
+    ),
+)
