@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 
 
@@ -32,6 +33,15 @@ def write_report(options, outcome):
     options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def command_line(name):
+    """Return the command that was given, as a line of a report; where the report goes is left out."""
+    given = sys.argv[1:]
+    if "--report" in given:
+        place = given.index("--report")
+        del given[place : place + 2]
+    return f"`{' '.join(['python', '-m', f'tests.crashes.{name}', *given])}`"
+
+
 def when_and_where(seconds):
     """Return the line of a report that says when it ran, for how long, and on what."""
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
@@ -46,7 +56,7 @@ def write_sweep(options, sweep):
     lines = [
         f"# Every call: {total} points on {options.database}, {len(sweep.faults)} faults",
         "",
-        f"`python -m tests.crashes.every_call --database {options.database}`",
+        command_line("every_call"),
         "",
         when_and_where(sweep.seconds),
         "",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.crashes.bugs import BUGS, Bug, seed
 from tests.crashes.checks import CHECKS, FOUND, SKIPPED, run_check
-from tests.crashes.report import when_and_where
+from tests.crashes.report import command_line, when_and_where
 from tests.server import ROOT
 
 COPIED = "boot portal tests manage.py pyproject.toml README.md".split()
@@ -58,9 +58,9 @@ def try_bug(bug, *, thorough=False, skip=(), progress=lambda line: None):
     return verdicts
 
 
-def write_report(path, command, results, seconds):
+def write_report(path, results, seconds):
     """Write the table of bugs and checks in Markdown."""
-    lines = ["# Seeded bugs", "", f"`{command}`", "", when_and_where(seconds), ""]
+    lines = ["# Seeded bugs", "", command_line("seeded_bugs"), "", when_and_where(seconds), ""]
     lines += ["| bug | check | database | says | after | what it saw |", "| --- | --- | --- | --- | --- | --- |"]
     for bug, verdicts in results:
         for check, database, verdict in verdicts:
@@ -93,7 +93,7 @@ def main():
         if found == (bug is NO_BUG) or not ran:
             wrong.append(bug.name)
     if options.report:
-        write_report(options.report, "python -m tests.crashes.seeded_bugs", results, time.monotonic() - began)
+        write_report(options.report, results, time.monotonic() - began)
     for name in wrong:
         print(f"FAULT {name}: {'a check finds something' if name == NO_BUG.name else 'no check finds it'}")
     print(f"{len(results)} copies tried, {len(wrong)} faults")
