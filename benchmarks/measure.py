@@ -88,7 +88,12 @@ def touch_memory(size):
     A virtual machine may hand free memory back to its host a moment after it was freed. Who takes it first then pays
     for it: twice the CPU of a whole upload, by chance for one contestant and not for the next.
     """
+    size = min(size, _available_bytes() // 2)
     mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
+
+
+def _available_bytes():
+    return int(re.search(r"MemAvailable:\s+(\d+)", (PROC / "meminfo").read_text())[1]) * 1024
 
 
 def alternate(contestants, rounds, *, before=lambda: None):
