@@ -3,6 +3,7 @@
 PYTHON ?= python3
 JOBS ?= 2
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +14,7 @@ ASIDE := env -u DATABASE_URL PORTAL_DATA_DIR=$(CURDIR)/$(VENV)/data
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-full lint check install constraints clean
+.PHONY: help run test test-full crash-test lint check bench install constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,37 @@ test-full: export PORTAL_TEST_ROUNDS = full
 test-full: export PYTEST_TIMEOUT = 3600
 test-full: test ## the same with every race and crash at its full count
 
+# The short forms take about an hour; CRASH_ROUNDS=long is for a night. Each goes on when another has found something.
+CRASH_ROUNDS ?= short
+ifeq ($(CRASH_ROUNDS),long)
+CRASH_KILLS := 3000
+CRASH_CUTS := 500
+CRASH_CALLS :=
+else
+CRASH_KILLS := 200
+CRASH_CUTS := 60
+CRASH_CALLS := --changes-only --every 2
+endif
+CRASH := $(ASIDE) $(BIN)/python -m tests.crashes
+REPORTS := tests/crashes/reports
+
+crash-test: $(VENV)/.dev ## kills, system calls, power cuts, full disks, seeded bugs; CRASH_ROUNDS=long
+	@mkdir -p $(REPORTS); status=0; \
+	for database in sqlite postgresql; do \
+		echo "== Kills on $$database"; $(CRASH).kills --database $$database --rounds $(CRASH_KILLS) --clients 16 \
+			--report $(REPORTS)/kills_$$database.md || status=1; \
+		echo "== Every call on $$database"; $(CRASH).every_call --database $$database $(CRASH_CALLS) \
+			--report $(REPORTS)/every_call_$$database.md || status=1; \
+		echo "== The order of calls on $$database"; $(CRASH).call_order --database $$database || status=1; \
+	done; \
+	for check in "power_cuts --rounds $(CRASH_CUTS)" full_disks; do \
+		echo "== $$check"; [ -f tests/crashes/$${check%% *}.py ] || { echo "not there"; continue; }; \
+		$(CRASH).$$check --report $(REPORTS)/$${check%% *}.md || status=1; \
+	done; \
+	echo "== Seeded bugs"; $(CRASH).seeded_bugs --report $(REPORTS)/seeded_bugs.md || status=1; \
+	if [ $$status = 0 ]; then echo "crash-test: no fault; the reports are in $(REPORTS)"; \
+	else echo "crash-test: FAULTS, see above and $(REPORTS)"; fi; exit $$status
+
 lint: $(VENV)/.dev ## ruff, mypy, import-linter, Django's checks
 	$(BIN)/ruff check .
 	$(ASIDE) $(BIN)/mypy
@@ -45,6 +77,9 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter, Django's checks
 	$(ASIDE) $(BIN)/python manage.py makemigrations --check --dry-run
 
 check: lint test ## lint, then test
+
+bench: $(VENV)/.dev ## measure against others; BENCH_ARGS="uploads --quick"; writes benchmarks/RESULTS.md
+	@env -u DATABASE_URL $(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 install: $(VENV)/.dev ## make .venv with all that developers need
 
