@@ -74,6 +74,26 @@ def write_sweep(options, sweep):
     options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_served(options, kills, missed, log, seconds):
+    """Write the report of a thin sweep over HTTP to `options.report`."""
+    lines = [
+        f"# Calls of the real server: {sum(kills.values())} kills on {options.database}, {len(log.faults)} faults",
+        "",
+        command_line("served_calls"),
+        "",
+        when_and_where(seconds),
+        "",
+        f"{missed} times no thread made so many calls of the kind, and nothing was killed.",
+        "",
+        *_table("killed in", kills),
+        *_table("what the client did", log.done),
+        "## Faults",
+        "",
+        *([f"- {fault}" for fault in log.faults] or ["None."]),
+    ]
+    options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def _table(title, counts):
     rows = sorted(counts.items(), key=lambda item: str(item[0]))
     return [f"| {title} | times |", "| --- | ---: |", *(f"| {name} | {count} |" for name, count in rows), ""]

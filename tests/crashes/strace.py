@@ -1,5 +1,6 @@
 """strace on a process that runs already: its calls in order, one of them a kill or a failure."""
 
+import contextlib
 import re
 import subprocess
 import tempfile
@@ -57,9 +58,15 @@ class Strace:
         options += ["-f"] if threads else []
         self.process = subprocess.Popen(["strace", *options, "-p", str(pid)], stderr=subprocess.PIPE, text=True)
         said = self.process.stderr.readline()
+        # Of many threads the rest follows at once, and nobody reads what it says of them.
         if not ATTACHED.search(said):
             self.process.wait()
             raise NoTrace(f"strace cannot attach: {said.strip()}")
+
+    def settle(self, seconds):
+        """Wait so long for the end of the process that is followed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
 
     def detach(self):
         """Let the process go on alone, or be gone; return the Calls that were made."""
