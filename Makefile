@@ -59,6 +59,8 @@ crash-test: $(VENV)/.dev ## kills, system calls, power cuts, full disks, seeded 
 			--report $(REPORTS)/kills_$$database.md || status=1; \
 		echo "== Every call on $$database"; $(CRASH).every_call --database $$database $(CRASH_CALLS) \
 			--report $(REPORTS)/every_call_$$database.md || status=1; \
+		echo "== Calls of the real server on $$database"; $(CRASH).served_calls --database $$database --every 3 \
+			--report $(REPORTS)/served_calls_$$database.md || status=1; \
 		echo "== The order of calls on $$database"; $(CRASH).call_order --database $$database || status=1; \
 	done; \
 	for check in "power_cuts --rounds $(CRASH_CUTS)" full_disks; do \

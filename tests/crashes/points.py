@@ -51,7 +51,9 @@ def count_calls(make_scene, portal):
 def kill_points(calls, *, looks):
     """Return a Point for each call, twice; without `looks` only for those before which something has changed."""
     hit = [call for call in calls if looks or call.name not in LOOKS.split()]
-    return [Point(call, "kill", beside) for call in hit for beside in (False, True)]
+    # In turns, so that each second point has both.
+    turns = ((False, True), (True, False))
+    return [Point(call, "kill", beside) for place, call in enumerate(hit) for beside in turns[place % 2]]
 
 
 def fault_points(calls, data_dir, error):

@@ -15,6 +15,8 @@ LOOKS = "pread64 preadv lseek fcntl close"
 SYNCS = "fdatasync fsync"
 #: PostgreSQL works while its client is in `poll`: a COMMIT is on its way there.
 DATABASE = "sendto poll recvfrom"
+#: No operation takes longer.
+LONGEST_SECONDS = 60
 ATTACHED = re.compile(r"Process (\d+) attached")
 #: With -f each line begins with the thread; -y names the file of a descriptor.
 LINE = re.compile(r"^(?:(?P<thread>\d+) +)?(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
@@ -56,7 +58,8 @@ class Strace:
         options = ["-e", f"trace={','.join(calls.split())}", "-y", "-s", str(text), "-o", str(self.log)]
         options += ["-e", f"inject={inject}"] if inject else []
         options += ["-f"] if threads else []
-        self.process = subprocess.Popen(["strace", *options, "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+        command = ["strace", *options, "-p", str(pid)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         said = self.process.stderr.readline()
         # Of many threads the rest follows at once, and nobody reads what it says of them.
         if not ATTACHED.search(said):
@@ -75,6 +78,9 @@ class Strace:
 
     def wait(self):
         """Wait until the process that is followed has ended; return the Calls."""
+        self.settle(LONGEST_SECONDS)
+        # A call that was to kill and never came would be waited for without end.
+        self.process.kill()
         self.process.wait()
         self.process.stderr.close()
         counts, calls = Counter(), []
