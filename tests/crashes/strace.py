@@ -16,7 +16,7 @@ SYNCS = "fdatasync fsync"
 #: PostgreSQL works while its client is in `poll`: a COMMIT is on its way there.
 DATABASE = "sendto poll recvfrom"
 #: No operation takes longer.
-LONGEST_SECONDS = 60
+LONGEST_SECONDS, DETACH_SECONDS = 60, 5
 ATTACHED = re.compile(r"Process (\d+) attached")
 #: With -f each line begins with the thread; -y names the file of a descriptor.
 LINE = re.compile(r"^(?:(?P<thread>\d+) +)?(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
@@ -74,11 +74,12 @@ class Strace:
     def detach(self):
         """Let the process go on alone, or be gone; return the Calls that were made."""
         self.process.terminate()
-        return self.wait()
+        # Of a process with many threads that was killed meanwhile, strace waits for some that are no more.
+        return self.wait(DETACH_SECONDS)
 
-    def wait(self):
+    def wait(self, seconds=LONGEST_SECONDS):
         """Wait until the process that is followed has ended; return the Calls."""
-        self.settle(LONGEST_SECONDS)
+        self.settle(seconds)
         # A call that was to kill and never came would be waited for without end.
         self.process.kill()
         self.process.wait()
