@@ -21,7 +21,7 @@ def measure(run):
     answer, parts = Answer(), (64 if run.quick else 512)
     body = random.Random(1).randbytes(PART)  # noqa: S311 - bytes that do not compress
     grown = []
-    for number in range(1, (1 if run.quick else 3) + 1):
+    for number in range(1, run.rounds + 1):
         with Portal(run.folder / f"portal-{number}", run_worker=True) as portal:
             pids = {"server": max(process_tree(portal.pid), key=lambda pid: memory_bytes(pid, "VmRSS"))}
             pids["worker"] = portal.processes[1].pid

@@ -71,5 +71,6 @@ def _quiet(load):
 
 def _versions():
     ours = ", ".join(f"{name} {version(name)}" for name in ("Django", "granian", "psycopg", "blake3"))
-    others = [version_of("node", "--version"), version_of("openssl", "version")]
+    node, openssl = version_of("node", "--version"), version_of("openssl", "version")
+    others = [node and f"Node {node}", openssl and openssl.partition(" (")[0]]
     return ", ".join([f"Python {'.'.join(map(str, sys.version_info[:3]))}", ours, *filter(None, others)])
