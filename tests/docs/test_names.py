@@ -13,8 +13,8 @@ CHECK_ID = re.compile(r"portal\.[EW]\d{3}")
 PATH = re.compile(r"[\w.-]+(?:/[\w.*-]+)*/?")
 #: A word in backticks that ends so is a file of ours.
 SUFFIXES = (".py", ".md", ".toml", ".yaml")
-#: What stands at the root, whose names begin a path.
-TOP = {path.name for path in ROOT.iterdir()} - {"var"}
+#: What stands at the root, whose names begin a path; what a run makes there is not in every clone.
+TOP = {path.name for path in ROOT.iterdir()} - {"var", ".venv"}
 
 
 def find(dotted):
