@@ -5,6 +5,7 @@ from typing import Any
 
 from portal.exceptions import InsufficientScope, NotFound
 from portal.models import IngestFile, UploadBatch, UploadSession
+from portal.models.sessions import FIND_GRID, GRID_FIELDS
 
 UPLOAD, READ, DELETE, SERVICE = "upload", "read", "delete", "service"
 #: What each scope allows, in the order in which people read them.
@@ -79,3 +80,10 @@ def get_own_file(caller, file_id):
 def get_session(caller, session_id):
     """Return the session with its file, or raise NotFound if it is not there or not the caller's."""
     return _one(sessions_of(caller).select_related("file"), session_id)
+
+
+def get_session_grid(caller, session_id):
+    """Return the session with no more loaded than a part needs, or raise NotFound as get_session does."""
+    for row in FIND_GRID.rows(id=session_id, owner_id=caller.user.pk):
+        return UploadSession.from_db(None, GRID_FIELDS, row)
+    raise NotFound

@@ -4,6 +4,7 @@ from django.db import models
 from django.utils import timezone
 
 from portal.models.fields import id_field
+from portal.models.prepared import Prepared, slots
 from portal.models.sessions import UploadSession
 
 
@@ -28,3 +29,10 @@ class UploadPart(models.Model):
 
     def __str__(self):
         return f"part {self.number} of {self.session_id}"
+
+
+#: The statements of every part that comes in.
+FIND_PART = Prepared(
+    lambda: UploadPart.objects.filter(**slots(UploadPart, "session_id", "number")).values_list("size_bytes", "blake3")
+)
+INSERT_PART = Prepared(lambda: UploadPart(**slots(UploadPart)))

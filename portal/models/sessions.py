@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from portal.models.fields import OwnedQuerySet, id_field, one_of, owner_field
 from portal.models.files import IngestFile
+from portal.models.prepared import Prepared, slots
 
 
 class UploadSessionQuerySet(OwnedQuerySet):
@@ -121,3 +122,13 @@ class UploadSession(models.Model):
     def part_size(self, number):
         """Return the size in bytes of part `number` (1-based): one chunk, or what is left for the last."""
         return min(self.chunk_size_bytes, self.total_size_bytes - (number - 1) * self.chunk_size_bytes)
+
+
+#: What a part needs to know of its session.
+GRID_FIELDS = ("id", "status", "chunk_size_bytes", "total_parts", "total_size_bytes")
+FIND_GRID = Prepared(
+    lambda: UploadSession.objects.filter(**slots(UploadSession, "id", "owner_id"), file__isnull=False).values_list(
+        *GRID_FIELDS
+    )
+)
+FIND_OPEN = Prepared(lambda: UploadSession.objects.open().filter(**slots(UploadSession, "id")).values_list("status"))

@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from portal.models.fields import id_field
+from portal.models.prepared import Prepared, slots
 
 
 class ApiTokenQuerySet(models.QuerySet):
@@ -42,3 +43,8 @@ class ApiToken(models.Model):
         if self.revoked_at:
             return "revoked"
         return "expired" if self.expires_at and self.expires_at <= timezone.now() else "active"
+
+
+#: Asked on every request.
+CALLER_FIELDS = ("scopes", "expires_at", "revoked_at", "user_id", "user__username", "user__is_active")
+FIND_CALLER = Prepared(lambda: ApiToken.objects.filter(**slots(ApiToken, "digest")).values_list(*CALLER_FIELDS))

@@ -20,6 +20,8 @@ from portal.exceptions import (
     WrongPartSize,
 )
 from portal.models import UploadPart, UploadSession
+from portal.models.parts import FIND_PART, INSERT_PART
+from portal.models.sessions import FIND_OPEN
 from portal.services.limits import session_lifetime
 from portal.services.pages import read_page
 from portal.services.space import refuse_when_full, storage_errors
@@ -48,7 +50,7 @@ def begin_part(caller, session_id, number, length, *, storage, expected_sha256=N
     WrongPartSize, OutOfSpace; two queries.
     """
     caller.require(access.UPLOAD)
-    session = access.get_session(caller, session_id)
+    session = access.get_session_grid(caller, session_id)
     if session.status not in UploadSession.OPEN:
         raise SessionClosed
     if not 1 <= number <= session.total_parts:
@@ -163,12 +165,14 @@ class PartWriter:
             raise StorageUnavailable("The bytes of this session cannot be found.") from error
 
     def _look_again(self):
-        if not UploadSession.objects.open().filter(pk=self.session_id).exists():
+        if not FIND_OPEN.rows(id=self.session_id):
             raise SessionClosed
         self._part = self._find()
 
     def _find(self):
-        return UploadPart.objects.filter(session_id=self.session_id, number=self.number).first()
+        for size_bytes, digest in FIND_PART.rows(session_id=self.session_id, number=self.number):
+            return UploadPart(session_id=self.session_id, number=self.number, size_bytes=size_bytes, blake3=digest)
+        return None
 
     def _insert(self):
         part = UploadPart(
@@ -181,7 +185,9 @@ class PartWriter:
         try:
             # COMMIT is sent only after the UPDATE of the session has answered.
             with write_transaction():
-                part.save(force_insert=True)
+                INSERT_PART.write(
+                    **{field.attname: getattr(part, field.attname) for field in part._meta.concrete_fields}
+                )
                 record_part_in(self.session_id, size=self.length, lifetime=session_lifetime())
         except IntegrityError:
             part = self._find()

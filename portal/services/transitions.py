@@ -1,10 +1,23 @@
 """The one place where a status is written: compare-and-set, so that each move happens once on any database."""
 
-from django.db.models import F, Q
+from django.db.models import BigIntegerField, DurationField, F, Q
 from django.db.models.functions import Now
 
 from portal.exceptions import SessionClosed, StatusConflict
 from portal.models import UploadSession
+from portal.models.prepared import Prepared, Slot, slots
+
+_COUNT_PART = Prepared(
+    lambda: (
+        UploadSession.objects.open().filter(**slots(UploadSession, "id")),
+        {
+            "status": UploadSession.Status.IN_PROGRESS,
+            "completed_parts": F("completed_parts") + 1,
+            "received_bytes": F("received_bytes") + Slot("size", BigIntegerField()),
+            "expires_at": Now() + Slot("lifetime", DurationField()),
+        },
+    )
+)
 
 
 def advance(row, to, *, where=None, **fields):
@@ -42,13 +55,7 @@ def record_part_in(session_id, *, size, lifetime):
     Raises SessionClosed otherwise; called inside the transaction that inserts the part, which then rolls back. This
     one UPDATE both counts the part and keeps the session open until the commit.
     """
-    hit = UploadSession.objects.open().filter(pk=session_id)
-    if not hit.update(
-        status=UploadSession.Status.IN_PROGRESS,
-        completed_parts=F("completed_parts") + 1,
-        received_bytes=F("received_bytes") + size,
-        expires_at=Now() + lifetime,
-    ):
+    if not _COUNT_PART.write(id=session_id, size=size, lifetime=lifetime):
         raise SessionClosed
 
 

@@ -23,8 +23,19 @@ def _no_view(request):
     raise NotImplementedError("the byte door has no view behind its middleware")
 
 
+#: Whether the request came over https → the headers: nothing else of it tells in them, and they take time to make.
+_made: dict[bool, list[tuple[str, str]]] = {}
+
+
 def common_headers(request):
     """Return the security headers as (name, value) pairs, exactly as Django would put them on an empty answer."""
+    secure = request.is_secure()
+    if secure not in _made:
+        _made[secure] = _make_headers(request)
+    return _made[secure]
+
+
+def _make_headers(request):
     response = HttpResponse()
     del response["Content-Type"]
     for middleware in reversed(_middleware()):
