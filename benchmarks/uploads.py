@@ -15,20 +15,6 @@ from benchmarks.servers import Bare, Nginx, Portal, Tus
 PART = 8 * 2**20
 CONNECTIONS = 4
 BOUNDS = {"@tus/server": 0.75, "nginx": 3.5, "bare script": 1.3}
-TRIED = """
-Missed, what was tried, and why. A part costs the server 3.5 ms of CPU beside its bytes, 0.45 s for 128 of them, and
-of that 2.8 ms are seven statements by way of Django's ORM, nine tenths of it making the SQL and not running it (a
-look at the part: 0.20 ms, the same SQL by a cursor: 0.014 ms). What was done: a part was hashed twice and is hashed
-once; five hops to a thread are three (1.79 s/GiB became 1.56 on a quiet machine, 4.5 ms a part became 3.5). What was
-tried and is worth nothing: larger pieces for the thread (1 or 2 MiB instead of 256 KiB: 3 % at most; no fallocate:
-none). Hashing and writing in the event loop instead of a thread takes 15 % off, since a piece stays in its core's
-cache, and stays undone: a disk that stalls would stop everybody. What is left: SQL that is made once for the
-statements of a part, the same statements in the same order: a sketch by hand on SQLite took a part from 3.5 to 2.1
-ms, 0.2 s/GiB, which alone reaches neither bound. The bare script needs 0.9 s/GiB, six tenths of @tus/server; 0.75 of
-that leaves 2 ms a part for all that makes it safe. Over four runs, with other work beside them, the portal was at
-0.94 to 1.22 of @tus/server and at 1.69 to 2.10 of the bare script. The figures that the bound came from, 3.5 to 3.9
-s/GiB of @tus/server, are of another machine: here it needs 1.5.
-"""
 DURABLE = {"@tus/server": "no hash, no sync", "nginx": "no hash, no sync", "bare script": "BLAKE3, fdatasync"}
 
 

@@ -41,34 +41,17 @@ class Jobs:
     def __init__(self):
         self._last = None
 
-    @property
-    def idle(self):
-        """True when no step is running or waiting for a thread."""
-        return self._last is None or self._last.done()
-
-    def start_io(self, function, *args):
-        """Start a step in the I/O pool; the step before it must have been settled."""
-        self._start(io, function, *args)
-
-    async def settle(self):
-        """Wait for the step that was started last and return what it returned, or raise what it raised."""
-        if self._last is not None:
-            return await asyncio.wrap_future(self._last)
-
     async def run_io(self, function, *args):
         """Run one step of hashing, reading or writing in the I/O pool."""
-        self._start(io, function, *args)
-        return await self.settle()
+        return await self._run(io, function, *args)
 
     async def run_database(self, function, *args):
         """Run one step in the database pool, on a connection that is looked after."""
-        self._start(database, _in_unit, function, *args)
-        return await self.settle()
+        return await self._run(database, _in_unit, function, *args)
 
     async def run_request(self, function, *args):
         """Run one step of a Django request in the database pool; Django's own signals look after the connection."""
-        self._start(database, function, *args)
-        return await self.settle()
+        return await self._run(database, function, *args)
 
     async def close(self, function, pool=io):
         """Call `function` in `pool` once the last step has ended; goes on without a coroutine that is cancelled."""
@@ -79,5 +62,6 @@ class Jobs:
             self._last.add_done_callback(lambda _: pool.submit(_call_and_tell, function, closed))
         await asyncio.shield(asyncio.wrap_future(closed))
 
-    def _start(self, pool, function, *args):
+    async def _run(self, pool, function, *args):
         self._last = pool.submit(contextvars.copy_context().run, function, *args)
+        return await asyncio.wrap_future(self._last)

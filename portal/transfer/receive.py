@@ -12,12 +12,11 @@ from portal.services.parts import begin_part
 from portal.storage import get_storage
 from portal.transfer.auth import identify
 from portal.transfer.body import Body, read_content_length
+from portal.transfer.disk import disk
 from portal.transfer.pools import Jobs
 
-#: Pieces are gathered to so much before a thread is woken for them …
-GATHER_BYTES = 256 * 2**10
-#: … and to no more than this while it still works on those before. Bounds what one request holds in memory.
-GATHER_MAX_BYTES = 512 * 2**10
+#: Pieces are gathered to so much before a thread is woken for them. Bounds what one request holds in memory.
+GATHER_BYTES = 512 * 2**10
 #: How long a request waits for another one that is writing its part, and how often it looks.
 LOCK_SECONDS, LOCK_POLL_SECONDS = 10, 0.075
 #: An older writer of the same part that has been silent for so long gives way to a newer one.
@@ -93,17 +92,19 @@ async def _take_turn(key, jobs, writer):
 
 
 async def _store(body, jobs, writer):
-    """Write the body while it comes in, one job at a time; return the pieces that are still to be written."""
+    """Write the body while it comes in; return the pieces that are still to be written."""
     pieces, size = [], 0
     while not body.complete:
         piece = await body.read()
+        if not pieces and disk.swift:
+            disk.take(writer.write, piece)
+            continue
         pieces.append(piece)
         size += len(piece)
-        if size >= GATHER_MAX_BYTES or (size >= GATHER_BYTES and jobs.idle):
-            await jobs.settle()
-            jobs.start_io(_write, writer, pieces)
+        if size >= GATHER_BYTES:
+            # The server reads on from the client meanwhile, into a buffer of its own.
+            await jobs.run_io(_write, writer, pieces)
             pieces, size = [], 0
-    await jobs.settle()
     return pieces
 
 
