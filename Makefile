@@ -63,9 +63,11 @@ crash-test: $(VENV)/.dev ## kills, system calls, power cuts, full disks, seeded 
 			--report $(REPORTS)/served_calls_$$database.md || status=1; \
 		echo "== The order of calls on $$database"; $(CRASH).call_order --database $$database || status=1; \
 	done; \
-	for check in "power_cuts --rounds $(CRASH_CUTS)" full_disks; do \
-		echo "== $$check"; [ -f tests/crashes/$${check%% *}.py ] || { echo "not there"; continue; }; \
-		$(CRASH).$$check --report $(REPORTS)/$${check%% *}.md || status=1; \
+	for place in "ext4 sqlite same" "ext4 sqlite other" "ext4 postgresql same" "ext4 postgresql other" \
+			"xfs sqlite same" "xfs sqlite other" "xfs postgresql same" "xfs postgresql other"; do \
+		set -- $$place; echo "== Power cuts on $$1, $$2 on the $$3 file system"; \
+		$(CRASH).power_cuts --rounds $(CRASH_CUTS) --filesystem $$1 --database $$2 --database-on $$3 \
+			--report $(REPORTS)/power_cuts_$$1_$$2_$$3.md || [ $$? = 2 ] || status=1; \
 	done; \
 	echo "== Seeded bugs"; $(CRASH).seeded_bugs --report $(REPORTS)/seeded_bugs.md || status=1; \
 	if [ $$status = 0 ]; then echo "crash-test: no fault; the reports are in $(REPORTS)"; \

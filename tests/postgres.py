@@ -19,10 +19,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 
 from boot.leash import leashed
+from tests.family import family
 from tests.postgres_binaries import NoPostgres, as_user, choose_binaries, unprivileged_user
 
 START_SECONDS = 60
@@ -54,22 +56,23 @@ def free_port():
 
 
 class Postgres:
-    """A server of our own in a temporary folder; a context manager whose value is its URL."""
+    """A server of our own in a temporary folder, below `parent` if given; a context manager whose value is its URL."""
 
-    def __init__(self):
+    def __init__(self, parent=None):
         self.user = unprivileged_user()
+        # A TMPDIR below a private folder of root is no place for anybody else.
+        self.parent = parent or ("/tmp" if self.user else None)
         self.password = secrets.token_urlsafe(16)
         self.folder = self.process = self.url = None
 
     def __enter__(self):
-        # A TMPDIR below a private folder of root is no place for anybody else.
-        self.folder = Path(tempfile.mkdtemp(prefix="portal-postgres-", dir="/tmp" if self.user else None))
+        self.folder = Path(tempfile.mkdtemp(prefix="portal-postgres-", dir=self.parent))
         self._own(self.folder)
         try:
-            binaries = choose_binaries(self.user, copy_to=self.folder)
-            self._make_cluster(binaries)
+            self.binaries = choose_binaries(self.user, copy_to=self.folder)
+            self._make_cluster(self.binaries)
             for _ in range(3):  # somebody else may take the free port first
-                if self._start(binaries, free_port()):
+                if self._start(free_port()):
                     return self.url
             raise NoPostgres(f"PostgreSQL does not start:\n{self._log_tail()}")
         except BaseException:
@@ -100,9 +103,21 @@ class Postgres:
         if made.returncode:
             raise NoPostgres(f"initdb failed:\n{made.stdout}{made.stderr}")
 
-    def _start(self, binaries, port):
+    def strike(self):
+        """kill -9 for all of it: its children are in groups of their own, and outlive it for a while otherwise."""
+        for pid in family(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def revive(self):
+        """Start again what was struck, at the same address; raises NoPostgres."""
+        if not self._start(urlsplit(self.url).port):
+            raise NoPostgres(f"PostgreSQL does not come back:\n{self._log_tail()}")
+
+    def _start(self, port):
         settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
-        command = [binaries / "postgres", "-D", self.folder / "data", f"-p{port}", *settings]
+        command = [self.binaries / "postgres", "-D", self.folder / "data", f"-p{port}", *settings]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 # SIGQUIT: nobody will read this database again once we are gone.

@@ -16,7 +16,7 @@ class Calls:
 
     def __init__(self, url, token, log):
         self.log = log
-        self.line = Line(url, token, log.fault)
+        self.line = Line(url, token, log.fault, log.excused)
 
     def open(self, upload):
         """Open the session; the same key again gives the same session, whichever answers were lost."""

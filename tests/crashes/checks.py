@@ -18,7 +18,7 @@ CHECKS = {
     "every_call finalize": "-m tests.crashes.every_call --database {database} --stop --changes-only "
     "--operation finalize --kind kill",
     "kills": "-m tests.crashes.kills --database {database} --rounds 40 --clients 8",
-    "power_cuts": "-m tests.crashes.power_cuts --rounds 20",
+    "power_cuts": "-m tests.crashes.power_cuts --rounds 30 --database {database} --database-on other",
     "races": "-m pytest -q -x -p no:cacheprovider tests/races",
     "services": "-m pytest -q -x -p no:cacheprovider tests/services",
     "storage": "-m pytest -q -x -p no:cacheprovider tests/storage",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crashes.judge import Judge
-from tests.crashes.line import Line, Lost
+from tests.crashes.line import TRY_AGAIN, Line, Lost
 from tests.crashes.load import Client
 from tests.crashes.mortal import SERVER, WORKER, MortalPortal
 from tests.crashes.report import write_report
@@ -47,14 +47,15 @@ class Outcome:
     log_tail: str
 
 
-def run_kills(portal, *, rounds, clients, seed, progress=lambda line: None):
+def run_kills(portal, *, rounds, clients, seed, victims=VICTIMS, excused=TRY_AGAIN, progress=lambda line: None):
     """Run the load on a portal that is up, kill and revive it `rounds` times, and return the Outcome.
 
-    Ends after the first round with a fault. `progress` hears one line after each round.
+    Ends after the first round with a fault. `progress` hears one line after each round. Answers with a code of
+    `excused` are no fault.
     """
     began, dice, kills = time.monotonic(), random.Random(f"{seed} kills"), Counter()
-    token, log = portal.create_token("ann"), ClientLog()
-    line = Line(portal.url, token, log.fault)
+    token, log = portal.create_token("ann"), ClientLog(excused)
+    line = Line(portal.url, token, log.fault, excused)
     judge = Judge(portal, line, log)
     batch_id = line.ask("POST", "/batches", {"name": "kills"}).members["id"]
     crowd = [
@@ -68,10 +69,10 @@ def run_kills(portal, *, rounds, clients, seed, progress=lambda line: None):
         while number < rounds and not log.faults:
             number += 1
             last = number == rounds
-            victims = (SERVER, WORKER) if last else dice.choices(list(VICTIMS), VICTIMS.values())[0]
-            _one_round(portal, judge, dice, victims, last=last)
-            kills[" and ".join(victims)] += 1
-            progress(f"round {number}/{rounds}: killed {' and '.join(victims)}; {_summary(log)}")
+            struck = (SERVER, WORKER) if last else dice.choices(list(victims), victims.values())[0]
+            _one_round(portal, judge, dice, struck, last=last)
+            kills[" and ".join(struck)] += 1
+            progress(f"round {number}/{rounds}: {' and '.join(struck)}; {_summary(log)}")
         _settle(crowd, log)
         if not log.faults:
             progress("all clients have come to an end; judging everything")

@@ -23,6 +23,7 @@ class Answer:
     status: int
     body: bytes
     members: dict
+    excused: tuple = TRY_AGAIN
 
     @property
     def code(self):
@@ -32,14 +33,17 @@ class Answer:
     @property
     def again(self):
         """Whether the same request is to be sent later."""
-        return self.status == 429 or self.code in TRY_AGAIN
+        return self.status == 429 or self.code in self.excused
 
 
 class Line:
-    """One connection of one thread, opened when need be; `fault(text)` hears of what a server must never do."""
+    """One connection of one thread, opened when need be; `fault(text)` hears of what a server must never do.
 
-    def __init__(self, url, token, fault):
-        self.address, self.token, self.fault = urlsplit(url).netloc, token, fault
+    `excused` are the codes of answers after which the same request is sent later.
+    """
+
+    def __init__(self, url, token, fault, excused=TRY_AGAIN):
+        self.address, self.token, self.fault, self.excused = urlsplit(url).netloc, token, fault, excused
         self.connection = None
         #: How often which status came; `lost` counts the answers that did not, `refused` no server.
         self.statuses = Counter()
@@ -101,8 +105,7 @@ class Line:
         named = {name.replace("_", "-"): value for name, value in more.items()}
         return {"Authorization": f"Bearer {self.token}"} | named
 
-    @staticmethod
-    def _read(response):
+    def _read(self, response):
         body = response.read()
         is_json = "json" in (response.headers.get_content_type() or "")
-        return Answer(response.status, body, json.loads(body) if is_json and body else {})
+        return Answer(response.status, body, json.loads(body) if is_json and body else {}, self.excused)

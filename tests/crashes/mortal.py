@@ -26,7 +26,9 @@ class MortalPortal(LiveServer):
     def strike(self, *victims):
         """kill -9 for the process groups of the victims."""
         for name in victims:
-            os.killpg(self._process(name).pid, signal.SIGKILL)
+            # One whose disk has gone may have ended by itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process(name).pid, signal.SIGKILL)
         for name in victims:
             self._process(name).wait()
         self.struck_at = datetime.now(UTC)

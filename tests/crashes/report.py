@@ -5,23 +5,23 @@ import platform
 import sys
 from datetime import UTC, datetime
 
+KILL = "kill -9 at a random moment, start again, judge."
 
-def write_report(options, outcome):
-    """Write the report of a run to `options.report`."""
-    command = f"python -m tests.crashes.kills --rounds {options.rounds} --clients {options.clients}"
-    command += f" --database {options.database} --seed {options.seed}"
+
+def write_report(options, outcome, *, name="kills", title="Kills", where="", round_is=KILL):
+    """Write the report of a run of `tests.crashes.<name>` to `options.report`; `where` says on what it ran."""
     lines = [
-        f"# Kills: {outcome.rounds} rounds on {options.database}, {len(outcome.faults)} faults",
+        f"# {title}: {outcome.rounds} rounds on {where or options.database}, {len(outcome.faults)} faults",
         "",
-        f"`{command}`",
+        f"{command_line(name)}, seed {options.seed}",
         "",
         when_and_where(outcome.seconds),
         "",
-        "Each round: a mixed load of all clients, kill -9 at a random moment, start again, judge. At the end all",
-        "clients finish what they have; then every file, part, counter and event, and the disk after one clean-up, is",
-        "compared with what the clients know.",
+        f"Each round: a mixed load of all clients, {round_is} At the end",
+        "all clients finish what they have; then every file, part, counter and event, and the disk after one clean-up,",
+        "is compared with what the clients know.",
         "",
-        *_table("killed", outcome.kills),
+        *_table("struck", outcome.kills),
         *_table("what clients did", outcome.done),
         *_table("answers", outcome.statuses),
         f"Bytes of openings that a kill cut short, which go when they are a day old: {outcome.young}.",

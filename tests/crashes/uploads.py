@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from blake3 import blake3
 
+from tests.crashes.line import TRY_AGAIN
+
 KIB, MIB = 2**10, 2**20
 #: The smallest chunk that there is, for many parts of few bytes, and a larger one for files that the worker finalizes.
 CHUNK, HEAVY_CHUNK = 64 * KIB, MIB
@@ -97,9 +99,13 @@ class Upload:
 
 
 class ClientLog:
-    """All uploads of all clients, and every fault that was found; written by many threads."""
+    """All uploads of all clients, and every fault that was found; written by many threads.
 
-    def __init__(self):
+    `excused` are the codes of answers that are no fault of the portal's.
+    """
+
+    def __init__(self, excused=TRY_AGAIN):
+        self.excused = excused
         self.uploads, self.faults = [], []
         self.done = Counter()
         self._lock = threading.Lock()
