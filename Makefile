@@ -63,6 +63,10 @@ crash-test: $(VENV)/.dev ## kills, system calls, power cuts, full disks, seeded 
 			--report $(REPORTS)/served_calls_$$database.md || status=1; \
 		echo "== The order of calls on $$database"; $(CRASH).call_order --database $$database || status=1; \
 	done; \
+	for database in sqlite postgresql; do \
+		echo "== Full disks on $$database"; $(CRASH).full_disks --database $$database \
+			--report $(REPORTS)/full_disks_$$database.md || [ $$? = 2 ] || status=1; \
+	done; \
 	for place in "ext4 sqlite same" "ext4 sqlite other" "ext4 postgresql same" "ext4 postgresql other" \
 			"xfs sqlite same" "xfs sqlite other" "xfs postgresql same" "xfs postgresql other"; do \
 		set -- $$place; echo "== Power cuts on $$1, $$2 on the $$3 file system"; \

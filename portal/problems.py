@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import orjson
 from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from portal import exceptions
 
@@ -40,7 +40,8 @@ def as_portal_error(error):
     """Return `error` as one of ours, or None when it is a fault that nobody named."""
     if isinstance(error, exceptions.PortalError):
         return error
-    if isinstance(error, (OperationalError, InterfaceError)):
+    # SQLite names no kind for a file that it cannot make sense of, as one is whose disk has just failed.
+    if isinstance(error, (OperationalError, InterfaceError)) or type(error) is DatabaseError:
         logger.warning("database does not answer: %s", error)
         return exceptions.DatabaseUnavailable()
     if isinstance(error, DisallowedHost):

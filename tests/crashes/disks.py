@@ -56,8 +56,9 @@ class LoopDisk:
             self.unmount()
         # Whoever still holds it keeps it until he ends; nobody finds it any more.
         subprocess.run(["umount", "-l", self.path], capture_output=True)
-        subprocess.run(["losetup", "--detach", self.device], capture_output=True)
-        self.image.unlink()
+        if self.image:
+            subprocess.run(["losetup", "--detach", self.device], capture_output=True)
+            self.image.unlink()
 
     def mount(self):
         """Mount it, which plays its log back; raises NoDisk."""
@@ -90,6 +91,36 @@ class LoopDisk:
             fcntl.ioctl(folder, SHUTDOWN, struct.pack("=I", NO_LOG_FLUSH))
         finally:
             os.close(folder)
+
+
+class MemoryDisk(LoopDisk):
+    """A file system in memory (tmpfs), of which so much fits."""
+
+    def __enter__(self):
+        if os.geteuid() != 0:
+            raise NoDisk("only root may mount")
+        self.path.mkdir(parents=True)
+        self.device, self.image = "tmpfs", None
+        _run("mount", "-t", "tmpfs", "-o", f"size={self.megabytes}m", "tmpfs", self.path)
+        return self
+
+
+@contextlib.contextmanager
+def ballast(disk, *, leave=0):
+    """Fill the disk with a file until less than `leave` bytes are free; gives its path, gone at the end."""
+    path = disk.path / "ballast"
+    free = os.statvfs(disk.path)
+    with path.open("wb") as file:
+        with contextlib.suppress(OSError):
+            os.posix_fallocate(file.fileno(), 0, max(free.f_bavail * free.f_frsize - leave, 1))
+        # What is still free goes block by block.
+        with contextlib.suppress(OSError):
+            while not leave:
+                os.pwrite(file.fileno(), bytes(4096), file.seek(0, os.SEEK_END))
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def prove_cuts(disk):

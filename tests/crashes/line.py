@@ -45,6 +45,8 @@ class Line:
     def __init__(self, url, token, fault, excused=TRY_AGAIN):
         self.address, self.token, self.fault, self.excused = urlsplit(url).netloc, token, fault, excused
         self.connection = None
+        #: The Answer that came last.
+        self.last = None
         #: How often which status came; `lost` counts the answers that did not, `refused` no server.
         self.statuses = Counter()
 
@@ -56,7 +58,7 @@ class Line:
             self._connect()
             self.connection.request(method, path, body, self._headers(headers))
             response = self.connection.getresponse()
-            answer = self._read(response)
+            answer = self.last = self._read(response)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             self.statuses["refused" if isinstance(error, ConnectionRefusedError) else "lost"] += 1

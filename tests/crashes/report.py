@@ -97,3 +97,24 @@ def write_served(options, kills, missed, log, seconds):
 def _table(title, counts):
     rows = sorted(counts.items(), key=lambda item: str(item[0]))
     return [f"| {title} | times |", "| --- | ---: |", *(f"| {name} | {count} |" for name, count in rows), ""]
+
+
+def write_cases(options, logs, seconds):
+    """Write the report of full and failing disks, `{case: ClientLog}`, to `options.report`."""
+    faults = [f"{case.__name__}: {fault}" for case, log in logs.items() for fault in log.faults]
+    lines = [
+        f"# Full and failing disks: {len(logs)} cases on {options.database}, {len(faults)} faults",
+        "",
+        command_line("full_disks"),
+        "",
+        when_and_where(seconds),
+        "",
+        "| case | what | parts | STORED | faults |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for case, log in logs.items():
+        lines.append(
+            f"| {case.__name__} | {case.__doc__} | {log.done['parts']} | {log.done['STORED']} | {len(log.faults)} |"
+        )
+    lines += ["", "## Faults", "", *([f"- {fault}" for fault in faults] or ["None."])]
+    options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")

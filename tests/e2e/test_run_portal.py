@@ -15,6 +15,7 @@ import pytest
 
 from boot.readiness import ask
 from tests.api import Api, expect
+from tests.postgres import free_port
 
 
 def printed_shell(text):
@@ -61,6 +62,24 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"Port {port} on 127.0.0.1 is in use" in done.stderr
+
+
+@pytest.mark.parametrize(("place", "text"), [("storage", "The storage cannot be used"), ("database", "The database")])
+def test_a_place_that_cannot_be_used_is_said_in_one_line(tmp_path, place, text):
+    in_the_way = tmp_path / "in-the-way"
+    in_the_way.touch()
+    env = os.environ | {"PORTAL_DATA_DIR": str(tmp_path), "DJANGO_CONFIGURATION": "Dev"}
+    if place == "database":
+        env["DATABASE_URL"] = f"sqlite:///{in_the_way}/portal.sqlite3"
+    else:
+        env["PORTAL_STORAGE_URL"] = f"file://{tmp_path}/bytes"
+        (tmp_path / "bytes").mkdir()
+        (tmp_path / "bytes" / "trash").touch()
+    command = [sys.executable, "manage.py", "run_portal", "--port", str(free_port())]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert text in done.stderr
 
 
 def test_a_port_that_is_no_port_is_refused(running):

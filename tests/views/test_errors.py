@@ -1,7 +1,7 @@
 """Paths that are not there, methods that a path lacks, faults: all are told as problems, none as pages."""
 
 import pytest
-from django.db import OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.urls import get_resolver
 
 from portal.services import batches
@@ -118,9 +118,11 @@ def test_a_fault_that_nobody_named_is_a_500_that_tells_nothing(client, ann, monk
     assert "division" not in problem(response, 500, "internal_error")["detail"]
 
 
-def test_a_database_that_does_not_answer_is_503_with_retry_after(client, ann, monkeypatch):
+@pytest.mark.parametrize("kind", [OperationalError, InterfaceError, DatabaseError])
+def test_a_database_that_does_not_answer_is_503_with_retry_after(client, ann, monkeypatch, kind):
     def fail(*_):
-        raise OperationalError("gone")
+        # SQLite calls a file whose disk has just failed "malformed", which is no kind of its own.
+        raise kind("gone")
 
     token = make_token(ann)
     monkeypatch.setattr(batches.access, "get_batch", fail)

@@ -1,12 +1,15 @@
 """`manage.py run_portal`: the whole portal on this machine, from an empty folder to a server that answers."""
 
+import contextlib
 import os
 import sys
+import tempfile
 from datetime import timedelta
+from pathlib import Path
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connection, connections
 
 from boot.readiness import base_url, port_is_free, wait_until_ready
 from boot.supervise import Program, Supervisor
@@ -14,6 +17,7 @@ from portal.exceptions import PortalError
 from portal.management.first_words import first_words
 from portal.services.accounts import ensure_admin
 from portal.services.tokens import create_token
+from portal.storage import StorageUnavailable, get_storage
 
 TOKEN_LIFETIME = timedelta(days=7)
 
@@ -49,9 +53,11 @@ class Command(BaseCommand):
     def handle(self, *args, host, port, workers, no_worker, **options):
         port = port_number(port)
         require_free_port(host, port)
-        call_command("check", databases=list(connections))
-        call_command("migrate", verbosity=0, interactive=False)
-        login = self.first_login()
+        with database_errors():
+            call_command("check", databases=list(connections))
+            call_command("migrate", verbosity=0, interactive=False)
+            login = self.first_login()
+        require_storage()
         programs = [Program("server", server_command(host, port, workers))]
         if not no_worker:
             programs.append(Program("worker", [sys.executable, "-m", "configurations", "run_worker"]))
@@ -110,6 +116,35 @@ def require_free_port(host, port):
     except OSError as error:
         raise CommandError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from error
     raise CommandError(f"Port {port} on {host} is in use. Choose another: PORT=8001 make run")
+
+
+@contextlib.contextmanager
+def database_errors():
+    """Refuse in one line when the database cannot be used, with what is wrong with an SQLite file's folder."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise CommandError(f"The database cannot be used: {error}. {explain_sqlite()}".strip()) from error
+
+
+def explain_sqlite():
+    """Return why the folder of an SQLite database cannot be written, as a sentence; empty when it can."""
+    if connection.vendor != "sqlite":
+        return ""
+    folder = Path(connection.settings_dict["NAME"]).parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return f"The folder {folder} cannot be written: {error.strerror}."
+
+
+def require_storage():
+    """Refuse in one line when nothing can be stored."""
+    try:
+        get_storage().check()
+    except StorageUnavailable as error:
+        raise CommandError(f"The storage cannot be used: {error}") from error
 
 
 def server_command(host, port, workers):
