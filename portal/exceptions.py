@@ -158,6 +158,16 @@ class BatchCancelled(Conflict):
     detail = "The batch was cancelled: no file joins it."
 
 
+class BatchNotComplete(Conflict):
+    code = "batch_not_complete"
+    detail = "The batch is not completed, or some of its files are still pending: there is no receipt yet."
+
+
+class SealMismatch(Conflict):
+    code = "seal_mismatch"
+    detail = "The batch does not hold what was expected; it is not sealed."
+
+
 class SessionClosed(Conflict):
     code = "session_closed"
     detail = "The session is no longer open."

@@ -17,8 +17,9 @@ EVERY_SCOPE = (*ALL, SERVICE)
 class Row:
     """What a route and method is for: which scopes open it, and what its owner gets.
 
-    Where the path names something, `{batch}`, `{file}`, `{open}` (a session without its part) or `{ready}` (one that
-    has it) stand for its id; a stranger then gets 404. A path that names nothing is everybody's own: `mine`.
+    Where the path names something, `{batch}`, `{sealed}` (a batch without files), `{file}`, `{open}` (a session without
+    its part) or `{ready}` (one that has it) stand for its id; a stranger then gets 404. A path that names nothing is
+    everybody's own: `mine`.
     """
 
     path: str
@@ -43,6 +44,8 @@ ROWS = {
     ("/batches", "POST"): Row("/batches", (UPLOAD,), 201, {"json": {}}),
     ("/batches/{}", "GET"): Row("/batches/{batch}", (READ,)),
     ("/batches/{}/files", "GET"): Row("/batches/{batch}/files", (READ,)),
+    ("/batches/{}/seal", "POST"): Row("/batches/{batch}/seal", (UPLOAD,), 200, {"json": {}}),
+    ("/batches/{}/receipt", "GET"): Row("/batches/{sealed}/receipt", (READ,)),
     ("/files", "GET"): Row("/files", (READ, SERVICE)),
     ("/files/{}", "GET"): Row("/files/{file}", (READ, SERVICE)),
     ("/files/{}", "DELETE"): Row("/files/{file}", (DELETE,), 204),

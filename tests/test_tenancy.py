@@ -30,12 +30,20 @@ def callers(portal_server):
 
 
 def make_things(owner):
-    """Return ids of a batch, a stored file, an open session and one that can be finalized: all the owner's."""
+    """Return ids of things of the owner's: batches, a stored file, an open session and one that can be finalized."""
     batch = owner.make_batch()["id"]
     open_ = owner.open_session(CHUNK, batch_id=batch)["session_id"]
     ready = owner.open_session(1)
     owner.put_parts(ready, b"x")
-    return {"batch": batch, "file": owner.store(b"x")["id"], "open": open_, "ready": ready["session_id"]}
+    sealed = owner.make_batch()["id"]
+    owner.post(f"/batches/{sealed}/seal", {})
+    return {
+        "batch": batch,
+        "sealed": sealed,
+        "file": owner.store(b"x")["id"],
+        "open": open_,
+        "ready": ready["session_id"],
+    }
 
 
 @pytest.fixture(scope="module")

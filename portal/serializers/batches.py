@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from portal.models import UploadBatch
 from portal.serializers.bodies import BodyIn
-from portal.serializers.texts import MetadataField, NameField, WholeNumberField
+from portal.serializers.texts import MetadataField, NameField, Sha256Field, WholeNumberField
 
 #: The columns of a batch in the API, read with `values()`; `pending_count` is worked out from them.
 BATCH_FIELDS = (
@@ -39,6 +39,29 @@ class BatchOut(serializers.Serializer):
     updated_at = serializers.DateTimeField()
     sealed_at = serializers.DateTimeField(allow_null=True)
     completed_at = serializers.DateTimeField(allow_null=True)
+
+
+class SealIn(BodyIn):
+    """The body of `POST /batches/{id}/seal`: what must be there, or nothing is sealed."""
+
+    expected_files = WholeNumberField(required=False, allow_null=True, default=None, min_value=0, max_value=2**63 - 1)
+    manifest_sha256 = Sha256Field(required=False, allow_null=True, default=None)
+
+
+class ReceiptOut(serializers.Serializer):
+    """The receipt of a batch that is complete: the same for ever."""
+
+    batch_id = serializers.UUIDField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(choices=UploadBatch.Status.choices)
+    total_files = serializers.IntegerField()
+    stored_count = serializers.IntegerField()
+    failed_count = serializers.IntegerField()
+    total_bytes = serializers.IntegerField()
+    stored_bytes = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    completed_at = serializers.DateTimeField()
+    manifest_sha256 = serializers.CharField()
 
 
 class BatchPage(serializers.Serializer):

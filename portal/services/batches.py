@@ -1,6 +1,6 @@
 """Batches: make, find, list, and count what happens to their files."""
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from portal import access
@@ -12,7 +12,7 @@ from portal.services.transactions import write_transaction
 
 #: What closes a batch to a change, and the error that says so.
 CLOSED_BY = {"cancelled_at": BatchCancelled, "completed_at": BatchCompleted, "sealed_at": BatchSealed}
-TO_JOIN = ("cancelled_at", "completed_at", "sealed_at")
+TO_JOIN = ("cancelled_at", "sealed_at", "completed_at")
 TO_REOPEN = ("cancelled_at", "completed_at")
 TO_LEAVE = ("completed_at",)
 
@@ -68,14 +68,19 @@ def update_batch_counters(batch_id, *, total=0, stored=0, failed=0, total_bytes=
     )
     if not moved:
         refuse_closed(batch.get(), open_to)
-    if stored > 0:
+    if stored > 0 or failed > 0 or total < 0:
         complete_batch(batch_id)
 
 
 def complete_batch(batch_id):
-    """Give the batch its `completed_at` and its event, once, when all that it expects is stored."""
-    due = UploadBatch.objects.filter(pk=batch_id, completed_at__isnull=True, stored_count__gte=F("expected_files"))
-    if due.update(completed_at=Now()):
+    """Give the batch its `completed_at` and its event, once: all that it expects is stored, or it is sealed and done.
+
+    Only inside the transaction of the change that may have completed it.
+    """
+    sealed = Q(sealed_at__isnull=False, cancelled_at__isnull=True)
+    ended = sealed & Q(total_files=F("stored_count") + F("failed_count"))
+    due = UploadBatch.objects.filter(ended | Q(stored_count__gte=F("expected_files")), pk=batch_id)
+    if due.filter(completed_at__isnull=True).update(completed_at=Now()):
         outbox.record_batch_completed(batch_id)
 
 

@@ -1,16 +1,28 @@
-"""Batches over JSON."""
+"""Batches over JSON, and the manifest of one as text."""
 
-from drf_spectacular.utils import extend_schema
+from django.http import StreamingHttpResponse
+from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from portal import access
 from portal.models import IngestFile, UploadBatch
-from portal.serializers.batches import BATCH_FIELDS, BatchIn, BatchOut, BatchPage, batch_members, render_batch
+from portal.serializers.batches import (
+    BATCH_FIELDS,
+    BatchIn,
+    BatchOut,
+    BatchPage,
+    ReceiptOut,
+    SealIn,
+    batch_members,
+    render_batch,
+)
 from portal.serializers.files import FILE_FIELDS, FilePage, render_file
 from portal.serializers.texts import PlainTextField
 from portal.services.batches import create_batch, get_batch, list_batch_files, list_batches
+from portal.services.receipts import get_receipt, read_manifest, refuse_incomplete
+from portal.services.seals import seal_batch
 from portal.views.formats import json_object
 from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
@@ -83,3 +95,38 @@ class BatchFileList(APIView):
         batch = get_batch(request.user, batch_id)
         page = list_batch_files(batch, FILE_FIELDS, **read_query(request, BatchFileQuery))
         return page_response(request, page, render_file)
+
+
+class BatchSeal(APIView):
+    """POST: no file joins the batch any more."""
+
+    scopes = {"POST": (access.UPLOAD,)}
+    problems = {"POST": {409: "`seal_mismatch`: `missing` and `extra` count the files; or `batch_cancelled`."}}
+
+    @extend_schema(operation_id="seal_batch", request=SealIn, responses=BatchOut)
+    def post(self, request, batch_id):
+        """Seal the batch if it holds what is expected; again on a sealed one is the same answer."""
+        batch = get_batch(request.user, batch_id)
+        fields = SealIn(data=json_object(request))
+        fields.is_valid(raise_exception=True)
+        seal_batch(batch, **fields.validated_data)
+        return Response(batch_members(batch))
+
+
+class BatchReceipt(APIView):
+    """GET: proof of what was stored."""
+
+    scopes = {"GET": (access.READ,)}
+    problems = {"GET": {409: "`batch_not_complete`."}}
+
+    @extend_schema(
+        operation_id="get_batch_receipt",
+        responses={(200, "application/json"): ReceiptOut, (200, "text/plain"): OpenApiTypes.STR},
+    )
+    def get(self, request, batch_id):
+        """Show the receipt of a completed batch; with `Accept: text/plain` its manifest, for `sha256sum -c`."""
+        batch = get_batch(request.user, batch_id)
+        if request._request.get_preferred_type(["application/json", "text/plain"]) == "text/plain":
+            refuse_incomplete(batch)
+            return StreamingHttpResponse(read_manifest(batch), content_type="text/plain; charset=utf-8")
+        return Response(get_receipt(batch))

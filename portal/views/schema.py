@@ -32,6 +32,8 @@ PROBLEM = {
             "items": {"type": "array", "items": {"type": "integer"}},
         },
         "expected_size_bytes": {"description": "With `wrong_part_size`.", "type": "integer"},
+        "missing": {"description": "With `seal_mismatch`: files that are not there.", "type": "integer"},
+        "extra": {"description": "With `seal_mismatch`: files too many.", "type": "integer"},
         "max_file_size_bytes": {"description": "With `file_too_large`.", "type": "integer"},
     },
     "additionalProperties": True,

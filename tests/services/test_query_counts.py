@@ -85,14 +85,14 @@ def test_finalizing_again_costs_nothing_more_than_the_look_at_the_session(ann, s
     assert queries_of(lambda: finalize_session(session, storage=storage)) == 0
 
 
-def test_aborting_costs_five(ann, storage, batch):
+def test_aborting_costs_six(ann, storage, batch):
     session = UploadSession.objects.select_related("file").get(pk=open_session(ann, storage, batch=batch).pk)
-    assert queries_of(lambda: abort_session(session)) == 5
+    assert queries_of(lambda: abort_session(session)) == 6
 
 
 def test_deleting_a_stored_file_of_a_batch_costs_the_same(ann, storage, batch):
     file = IngestFile.objects.get(pk=store_file(ann, storage, batch=batch).pk)
-    assert queries_of(lambda: delete_file(file, storage=storage)) == 11
+    assert queries_of(lambda: delete_file(file, storage=storage)) == 12
 
 
 def test_a_batch_with_its_counters_costs_one(ann, batch):

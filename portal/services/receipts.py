@@ -1,0 +1,88 @@
+"""Receipts: what was stored in a batch that is complete, as a manifest that `sha256sum -c` takes."""
+
+import hashlib
+from heapq import merge
+
+from portal.exceptions import BatchNotComplete
+from portal.models import IngestFile, UploadBatch
+
+#: The columns of a batch that a receipt tells, besides its digest; none of them changes once there is one.
+RECEIPT_FIELDS = (
+    "name status total_files stored_count failed_count total_bytes stored_bytes created_at completed_at"
+).split()
+#: Files read at a time, and bytes given out at a time: memory does not grow with the batch.
+ROWS, BLOCK_BYTES = 1000, 64 * 2**10
+#: How coreutils writes a name with one of these in it, after a backslash at the start of the line.
+ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+
+
+def get_receipt(batch):
+    """Return the members of the batch's receipt; raises BatchNotComplete. The digest is reckoned once and kept."""
+    refuse_incomplete(batch)
+    if not batch.manifest_sha256:
+        batch.manifest_sha256 = digest_manifest(batch)
+        UploadBatch.objects.filter(pk=batch.pk).update(manifest_sha256=batch.manifest_sha256)
+    members = {name: getattr(batch, name) for name in RECEIPT_FIELDS}
+    return {"batch_id": batch.pk, **members, "manifest_sha256": batch.manifest_sha256}
+
+
+def refuse_incomplete(batch):
+    """Raise BatchNotComplete unless the batch is completed and none of its files is pending: then nothing changes."""
+    if batch.completed_at is None or batch.pending_count:
+        raise BatchNotComplete
+
+
+def digest_manifest(batch):
+    """Return the SHA-256 of the manifest of what is STORED now; one pass over the rows."""
+    digest = hashlib.sha256()
+    for block in read_manifest(batch):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def read_manifest(batch):
+    """Yield the manifest in blocks of bytes: `<sha256>  <path>` for each STORED file, bytewise by path.
+
+    A file without a path is listed as `<file id>/<safe name>`. Lines are those of coreutils' `sha256sum`.
+    """
+    stored = batch.files.filter(status=IngestFile.Status.STORED)
+    block = bytearray()
+    for name, sha256 in merge(_with_path(stored), _without_path(stored)):
+        block += manifest_line(name.decode(), sha256)
+        if len(block) >= BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
+
+
+def manifest_line(name, sha256):
+    """Return one line of the manifest in bytes, with coreutils' escapes where the name needs them."""
+    escaped = "".join(ESCAPES.get(character, character) for character in name)
+    mark = "" if escaped == name else "\\"
+    return f"{mark}{sha256}  {escaped}\n".encode()
+
+
+def safe_name(filename):
+    """Return `filename` as one segment of a path."""
+    name = filename.replace("/", "_")
+    return "_" if name in (".", "..") else name
+
+
+def _with_path(stored):
+    """Yield `(path in bytes, sha256)` in bytewise order, each block of rows by a query of its own."""
+    last = ""
+    while rows := list(stored.filter(path__gt=last).order_by("path").values_list("path", "sha256")[:ROWS]):
+        for path, sha256 in rows:
+            yield path.encode(), sha256
+        last = rows[-1][0]
+
+
+def _without_path(stored):
+    rest, last = stored.filter(path__isnull=True).order_by("id"), None
+    while rows := list(
+        (rest.filter(pk__gt=last) if last else rest).values_list("pk", "original_filename", "sha256")[:ROWS]
+    ):
+        for pk, filename, sha256 in rows:
+            yield f"{pk}/{safe_name(filename)}".encode(), sha256
+        last = rows[-1][0]
