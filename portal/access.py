@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.exceptions import InsufficientScope, NotFound
-from portal.models import IngestFile, UploadBatch, UploadSession
+from portal.models import IngestFile, OutboxEvent, UploadBatch, UploadSession
 from portal.models.sessions import FIND_GRID, GRID_FIELDS
 
 UPLOAD, READ, DELETE, SERVICE = "upload", "read", "delete", "service"
@@ -60,6 +60,11 @@ def files_of(caller):
 def sessions_of(caller):
     """Return the sessions that `caller` may see; those of a deleted file are gone for everybody."""
     return UploadSession.objects.owned_by(caller.user).filter(file__isnull=False)
+
+
+def events_of(caller):
+    """Return the events that `caller` may read: of its own files and batches, or everybody's with `service`."""
+    return OutboxEvent.objects.all() if SERVICE in caller.scopes else OutboxEvent.objects.owned_by(caller.user)
 
 
 def get_batch(caller, batch_id):

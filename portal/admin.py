@@ -9,7 +9,16 @@ from django.shortcuts import redirect
 from django.utils.html import format_html
 
 from portal.exceptions import PortalError
-from portal.models import ApiToken, IdempotencyKey, IngestFile, OutboxEvent, UploadBatch, UploadPart, UploadSession
+from portal.models import (
+    ApiToken,
+    EventCounter,
+    IdempotencyKey,
+    IngestFile,
+    OutboxEvent,
+    UploadBatch,
+    UploadPart,
+    UploadSession,
+)
 from portal.services.cleanup import remove_bytes
 from portal.services.finalize import finalize_session
 from portal.services.reconcile import find_drift, fix_batch
@@ -178,12 +187,19 @@ class UploadPartAdmin(ReadOnlyAdmin):
 class OutboxEventAdmin(ReadOnlyAdmin):
     """Events, with what the runner is told."""
 
-    list_display = ("id", "event_type", "owner", "batch_id", "file_id", "created_at")
+    list_display = ("id", "seq", "event_type", "owner", "batch_id", "file_id", "created_at")
     list_filter = ("event_type", "created_at")
     list_select_related = ("owner",)
     search_ids = ("id", "batch_id", "file_id")
     search_fields = ("owner__username",)
     search_help_text = "A whole event, batch or file id, or part of an owner."
+
+
+@admin.register(EventCounter)
+class EventCounterAdmin(ReadOnlyAdmin):
+    """The last number that an event was given."""
+
+    list_display = ("id", "last_seq")
 
 
 @admin.register(ApiToken)

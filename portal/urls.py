@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import batches, files, service, sessions
+from portal.views import batches, events, files, service, sessions
 
 urlpatterns = [
     path("batches", batches.BatchList.as_view(), name="batches"),
@@ -10,6 +10,10 @@ urlpatterns = [
     path("batches/<uuid:batch_id>/files", batches.BatchFileList.as_view(), name="batch-files"),
     path("batches/<uuid:batch_id>/seal", batches.BatchSeal.as_view(), name="batch-seal"),
     path("batches/<uuid:batch_id>/receipt", batches.BatchReceipt.as_view(), name="batch-receipt"),
+    path("batches/<uuid:batch_id>/events", events.BatchEventList.as_view(), name="batch-events"),
+    path("events", events.EventList.as_view(), name="events"),
+    path("schemas/events", events.EventSchemaList.as_view(), name="event-schemas"),
+    path("schemas/events/<str:name>.json", events.EventSchema.as_view(), name="event-schema"),
     path("files", files.FileList.as_view(), name="files"),
     path("files/<uuid:file_id>", files.FileDetail.as_view(), name="file"),
     path("uploads/sessions", sessions.SessionList.as_view(), name="sessions"),

@@ -1,11 +1,21 @@
 """The admin's pages, read as an operator reads them, and rows whose names would like to be more than text."""
 
-from portal.models import ApiToken, IdempotencyKey, IngestFile, OutboxEvent, UploadBatch, UploadPart, UploadSession
+from portal.models import (
+    ApiToken,
+    EventCounter,
+    IdempotencyKey,
+    IngestFile,
+    OutboxEvent,
+    UploadBatch,
+    UploadPart,
+    UploadSession,
+)
+from portal.services.events import number_events
 from portal.services.idempotency import claim_key
 from portal.storage import get_storage
 from tests.samples import make_batch, make_token, open_session, send_parts, store_file
 
-MODELS = [ApiToken, IdempotencyKey, IngestFile, OutboxEvent, UploadBatch, UploadPart, UploadSession]
+MODELS = [ApiToken, EventCounter, IdempotencyKey, IngestFile, OutboxEvent, UploadBatch, UploadPart, UploadSession]
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>{{ 7|add:7 }}%s&amp;"
 
 
@@ -25,6 +35,7 @@ def make_rows(ann):
     UploadSession.objects.filter(pk=session.pk).update(claim_token=session.pk)
     make_token(ann, name=HOSTILE[:100])
     claim_key(ann, HOSTILE, "0" * 64)
+    number_events()
     return {model: list(model.objects.all()) for model in MODELS}
 
 

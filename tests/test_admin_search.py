@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from portal.models import ApiToken, IngestFile, OutboxEvent, UploadBatch, UploadPart, UploadSession
+from portal.models import ApiToken, EventCounter, IngestFile, OutboxEvent, UploadBatch, UploadPart, UploadSession
 from tests.admin_pages import MODELS, make_rows, read, url
 from tests.samples import make_batch
 
@@ -31,7 +31,7 @@ def found(client, model, text):
     return set(re.findall(rf"{url(model)}([-0-9a-f]+)/change/", page))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [model for model in MODELS if model is not EventCounter])  # one row, without a UUID
 def test_search_finds_one_row_by_its_whole_id_however_it_is_written(admin_client, rows, model):
     for row in rows[model]:
         for text in (str(row.pk), row.pk.hex, str(row.pk).upper(), f" {row.pk} "):

@@ -3,13 +3,14 @@
 from portal.models.batches import UploadBatch
 from portal.models.files import IngestFile
 from portal.models.idempotency import IdempotencyKey
-from portal.models.outbox import OutboxEvent
+from portal.models.outbox import EventCounter, OutboxEvent
 from portal.models.parts import UploadPart
 from portal.models.sessions import UploadSession
 from portal.models.tokens import ApiToken
 
 __all__ = [
     "ApiToken",
+    "EventCounter",
     "IdempotencyKey",
     "IngestFile",
     "OutboxEvent",

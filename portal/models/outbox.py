@@ -1,6 +1,7 @@
 """The outbox: what the runner is to be told, written in the transaction of the change that it tells."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from portal.models.fields import OwnedQuerySet, id_field, one_of, owner_field
@@ -23,10 +24,19 @@ class OutboxEvent(models.Model):
     file_id = models.UUIDField(null=True, blank=True)
     payload = models.JSONField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    #: Its place in the order in which events are read; given after the commit, so that no reader misses one.
+    seq = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)
 
     objects = OwnedQuerySet.as_manager()
 
     class Meta:
+        indexes = [
+            models.Index(fields=["owner", "seq"], name="event_owner_seq"),
+            models.Index(fields=["owner", "event_type", "seq"], name="event_owner_type_seq"),
+            models.Index(fields=["event_type", "seq"], name="event_type_seq"),
+            models.Index(fields=["batch_id", "seq"], name="event_batch_seq"),
+            models.Index(fields=["id"], name="event_unnumbered", condition=Q(seq__isnull=True)),
+        ]
         constraints = [
             one_of("event_type", "file.uploaded file.failed batch.completed", name="event_type_known"),
             # A second event for the same change is refused by the database itself.
@@ -35,3 +45,18 @@ class OutboxEvent(models.Model):
 
     def __str__(self):
         return f"{self.event_type} {self.pk}"
+
+
+class EventCounter(models.Model):
+    """The one row that holds the last `seq`; whoever numbers events holds it to the end of the commit."""
+
+    ONLY = 1
+
+    id = models.SmallIntegerField(primary_key=True, default=ONLY, editable=False)
+    last_seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="event_counter_is_one_row")]
+
+    def __str__(self):
+        return f"events up to {self.last_seq}"

@@ -11,7 +11,9 @@ from portal.exceptions import Invalid
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 #: How the text in a cursor becomes a value of the column that the list goes by.
-READ_POSITION = {"id": UUID, "number": int, "path": str}
+READ_POSITION = {"id": UUID, "number": int, "path": str, "seq": int}
+#: What a whole number in a cursor is below, by its column.
+BELOW = {"number": 2**31, "seq": 2**63}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def _decode(cursor, key):
         if direction not in ("n", "p") or column != key or not isinstance(position, str) or "\0" in position:
             raise ValueError
         value = READ_POSITION[key](position)
-        if key == "number" and not 0 <= value < 2**31:
+        if key in BELOW and not 0 <= value < BELOW[key]:
             raise ValueError
         return direction == "p", value
     except (ValueError, TypeError, binascii.Error) as error:
