@@ -20,12 +20,6 @@ from benchmarks.portal_api import PortalApi
 from benchmarks.servers import Portal
 from tests.raw import RawClient
 
-TRIED = """
-Missed, what was tried, and why. On SQLite every UUID, time and JSON value of a row is a text that Django makes into an
-object, in Python, to be written as the same text again: seven values in each of 100 rows, 0.8 ms of the 1.2 ms. The
-bare cursor cuts the texts by hand. PostgreSQL's driver gives objects to both, and there the bound is kept. Nothing was
-changed: a second way of reading rows, for one database, is not worth 0.8 ms in a request of 2.5.
-"""
 REQUESTS = 60
 FLAT = 1.2
 CPU_BOUND = 2.5

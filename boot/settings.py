@@ -34,6 +34,7 @@ def database(data_dir):
         # The URL may hold a password, so it is not repeated.
         raise ImproperlyConfigured("DATABASE_URL must be postgres://… or sqlite:///…") from error
     if entry["ENGINE"].endswith("sqlite3"):
+        entry["ENGINE"] = "boot.sqlite3"
         entry["OPTIONS"] = SQLITE_OPTIONS | entry.get("OPTIONS", {})
         entry["CONN_MAX_AGE"] = None
     elif entry["ENGINE"].endswith("postgresql"):

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
-from portal.models.fields import OwnedQuerySet, id_field, one_of, owner_field
+from portal.models.fields import JSONField, OwnedQuerySet, id_field, one_of, owner_field
 
 
 class UploadBatch(models.Model):
@@ -21,7 +21,7 @@ class UploadBatch(models.Model):
     id = id_field()
     owner = owner_field()
     name = models.CharField(max_length=255, blank=True)
-    metadata = models.JSONField(default=dict, blank=True)
+    metadata = JSONField(default=dict, blank=True)
     expected_files = models.BigIntegerField(null=True, blank=True)
     total_files = models.BigIntegerField(default=0)
     stored_count = models.BigIntegerField(default=0)

@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from portal.models.batches import UploadBatch
-from portal.models.fields import OwnedQuerySet, id_field, one_of, owner_field
+from portal.models.fields import JSONField, OwnedQuerySet, id_field, one_of, owner_field
 
 
 class IngestFile(models.Model):
@@ -37,8 +37,8 @@ class IngestFile(models.Model):
     sha256 = models.CharField(max_length=64, blank=True)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.UPLOADING)
     status_at = models.DateTimeField(default=timezone.now, editable=False)
-    error = models.JSONField(null=True, blank=True)
-    metadata = models.JSONField(default=dict, blank=True)
+    error = JSONField(null=True, blank=True)
+    metadata = JSONField(default=dict, blank=True)
     storage_backend = models.CharField(max_length=16, blank=True)
     storage_key = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from portal.models.fields import OwnedQuerySet, id_field, one_of, owner_field
+from portal.models.fields import JSONField, OwnedQuerySet, id_field, one_of, owner_field
 
 
 class IdempotencyKey(models.Model):
@@ -25,7 +25,7 @@ class IdempotencyKey(models.Model):
     status_at = models.DateTimeField(default=timezone.now, editable=False)
     claim_token = models.UUIDField()
     lease_until = models.DateTimeField()
-    answer = models.JSONField(null=True)
+    answer = JSONField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = OwnedQuerySet.as_manager()

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from portal.models.fields import OwnedQuerySet, id_field, one_of, owner_field
+from portal.models.fields import JSONField, OwnedQuerySet, id_field, one_of, owner_field
 
 
 class OutboxEvent(models.Model):
@@ -22,7 +22,7 @@ class OutboxEvent(models.Model):
     subject_id = models.UUIDField()
     batch_id = models.UUIDField(null=True, blank=True)
     file_id = models.UUIDField(null=True, blank=True)
-    payload = models.JSONField()
+    payload = JSONField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     #: Its place in the order in which events are read; given after the commit, so that no reader misses one.
     seq = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)

@@ -5,7 +5,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from portal.models.fields import OwnedQuerySet, id_field, one_of, owner_field
+from portal.models.fields import JSONField, OwnedQuerySet, id_field, one_of, owner_field
 from portal.models.files import IngestFile
 from portal.models.prepared import Prepared, slots
 
@@ -66,7 +66,7 @@ class UploadSession(models.Model):
     completed_parts = models.IntegerField(default=0)
     received_bytes = models.BigIntegerField(default=0)
     declared_sha256 = models.CharField(max_length=64, blank=True)
-    error = models.JSONField(null=True, blank=True)
+    error = JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
     #: Counts the writers that found data in a range that no row names; aikb/architecture.md, "the fence".

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from portal.models.fields import id_field
+from portal.models.fields import JSONField, id_field
 from portal.models.prepared import Prepared, slots
 
 
@@ -27,7 +27,7 @@ class ApiToken(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     #: Its first characters, to tell tokens apart in a list.
     prefix = models.CharField(max_length=12, editable=False)
-    scopes = models.JSONField(default=list)
+    scopes = JSONField(default=list)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

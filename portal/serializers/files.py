@@ -45,8 +45,9 @@ class FilePage(serializers.Serializer):
 
 
 def render_file(row):
-    """Return the members of a file from a dict of FILE_FIELDS."""
-    return {**row, "sha256": row["sha256"] or None}
+    """Return the members of a file from a dict of FILE_FIELDS, which becomes them."""
+    row["sha256"] = row["sha256"] or None
+    return row
 
 
 def file_members(file):

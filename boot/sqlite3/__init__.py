@@ -1,0 +1,1 @@
+"""Django's SQLite backend, with conversions that cost less."""
