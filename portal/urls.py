@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import batches, events, files, service, sessions
+from portal.views import batches, bulk, events, files, service, sessions
 
 urlpatterns = [
     path("batches", batches.BatchList.as_view(), name="batches"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("batches/<uuid:batch_id>/files", batches.BatchFileList.as_view(), name="batch-files"),
     path("batches/<uuid:batch_id>/seal", batches.BatchSeal.as_view(), name="batch-seal"),
     path("batches/<uuid:batch_id>/receipt", batches.BatchReceipt.as_view(), name="batch-receipt"),
+    path("batches/<uuid:batch_id>/finalize", bulk.BatchFinalize.as_view(), name="batch-finalize"),
     path("batches/<uuid:batch_id>/events", events.BatchEventList.as_view(), name="batch-events"),
     path("events", events.EventList.as_view(), name="events"),
     path("schemas/events", events.EventSchemaList.as_view(), name="event-schemas"),

@@ -46,6 +46,9 @@ ROWS = {
     ("/batches/{}/files", "GET"): Row("/batches/{batch}/files", (READ,)),
     ("/batches/{}/seal", "POST"): Row("/batches/{batch}/seal", (UPLOAD,), 200, {"json": {}}),
     ("/batches/{}/receipt", "GET"): Row("/batches/{sealed}/receipt", (READ,)),
+    ("/batches/{}/finalize", "POST"): Row(
+        "/batches/{batch}/finalize", (UPLOAD,), 200, {"json": {"session_ids": ["01890000-0000-7000-8000-000000000000"]}}
+    ),
     ("/batches/{}/events", "GET"): Row("/batches/{batch}/events", (READ,)),
     ("/events", "GET"): Row("/events", (READ, SERVICE)),
     ("/schemas/events", "GET"): Row("/schemas/events"),

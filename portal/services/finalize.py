@@ -43,6 +43,30 @@ def finalize_session(session, *, storage):
     return _wait_for_outcome(session)
 
 
+def finalize_many(batch, session_ids, *, storage):
+    """Finalize sessions of a batch; return for each id, in order, its file, None while it goes on, or the PortalError.
+
+    Waits for nobody, and hashes only small files itself: the worker takes the rest.
+    """
+    known = UploadSession.objects.filter(pk__in=session_ids, file__batch=batch).select_related("file__owner")
+    sessions = {session.pk: session for session in known}
+    return [_finalize_one(sessions.get(pk), storage) for pk in session_ids]
+
+
+def _finalize_one(session, storage):
+    try:
+        if session is None:
+            raise NotFound
+        claim = _claim_if_open(session)
+        if claim is not None and session.total_size_bytes <= QUICK_BYTES:
+            work_claim(claim, storage=storage)
+        elif claim is not None:
+            claim.leave()
+        return _outcome(session)
+    except exceptions.PortalError as error:
+        return error
+
+
 def finalize_again(*, storage, limit=100):
     """Work on up to `limit` finalizes that wait for somebody; return how many sessions were worked on."""
     waiting = UploadSession.objects.claimable().select_related("file__owner").order_by("lease_until")
