@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from urllib.parse import unquote_to_bytes
 
 import configurations
 import structlog
@@ -48,8 +47,7 @@ async def application(scope, receive, send):
 
 
 async def _dispatch(scope, receive, send):
-    raw_path = scope.get("raw_path") or scope["path"].encode()
-    found = find_route(unquote_to_bytes(raw_path).decode("latin-1"))
+    found = find_route(scope)
     if found:
         await serve(*found, scope, receive, send)
     else:

@@ -1,4 +1,4 @@
-"""Content-Digest (RFC 9530): what a client says of the body that it sends; read the same way at both doors."""
+"""Content-Digest and Repr-Digest (RFC 9530): what a client says of the body that it sends; read alike at both doors."""
 
 import base64
 import re
@@ -8,7 +8,7 @@ from portal.exceptions import Invalid
 _SHA256 = re.compile(r"(?:^|,)\s*sha-256\s*=\s*([^,;]*)", re.IGNORECASE)
 
 
-def read_sha256(header):
+def read_sha256(header, name="Content-Digest"):
     """Return the 32 bytes of the header's sha-256 member, None when it has none; raises Invalid if it is malformed."""
     found = _SHA256.search(header or "")
     if found is None:
@@ -19,5 +19,5 @@ def read_sha256(header):
     except ValueError:  # no base64, or not even ASCII
         digest = b""
     if len(digest) != 32 or value[0] != ":" or value[-1] != ":":
-        raise Invalid("Content-Digest: write sha-256=:<base64 of 32 bytes>: (RFC 9530).")
+        raise Invalid(f"{name}: write sha-256=:<base64 of 32 bytes>: (RFC 9530).")
     return digest

@@ -54,6 +54,10 @@ ROWS = {
     ("/schemas/events", "GET"): Row("/schemas/events"),
     ("/schemas/events/{}.json", "GET"): Row("/schemas/events/file.failed.json"),
     ("/files", "GET"): Row("/files", (READ, SERVICE)),
+    ("/batches/{}/files/{}", "PUT"): Row("/batches/{batch}/files/a%20folder/new", (UPLOAD,), 201, {"data": b"x"}),
+    ("/files", "POST"): Row(
+        "/files", (UPLOAD,), 201, {"data": b"x", "headers": {"Content-Disposition": "attachment; filename=x"}}
+    ),
     ("/files/{}", "GET"): Row("/files/{file}", (READ, SERVICE)),
     ("/files/{}", "DELETE"): Row("/files/{file}", (DELETE,), 204),
     ("/files/{}/content", "GET"): Row("/files/{file}/content", (READ, SERVICE)),

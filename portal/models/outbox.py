@@ -18,7 +18,7 @@ class OutboxEvent(models.Model):
     id = id_field()
     owner = owner_field()
     event_type = models.CharField(max_length=32, choices=Type.choices)
-    #: What the event tells of, once: the session of a file's event, the batch of a batch's.
+    #: What the event tells of, once: the session of a file's event, the file itself if it had none, or the batch.
     subject_id = models.UUIDField()
     batch_id = models.UUIDField(null=True, blank=True)
     file_id = models.UUIDField(null=True, blank=True)

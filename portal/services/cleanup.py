@@ -71,6 +71,15 @@ def remove_bytes(session, *, storage, to_trash=False):
         UploadSession.objects.filter(pk=row.pk, file__isnull=False).update(bytes_removed=True)
 
 
+def discard_object(key, *, storage):
+    """Remove an object that no row names and none will; after a fault it is left to the sweep."""
+    try:
+        with storage_errors():
+            storage.remove_object(key)
+    except PortalError:
+        logger.warning("object %s stays for now", key)
+
+
 def remove_dead_bytes(*, storage):
     """Remove what earlier rounds, or processes that died, left of dead sessions; return how many were looked at."""
     looked_at, last = 0, None

@@ -90,3 +90,6 @@ def delete_file(file, *, storage):
         raise FileBusy("The file changed at this moment; try again.") from error
     for session in sessions:
         cleanup.remove_bytes(session, storage=storage)
+    if stored and file.session_id is None:
+        # It came whole. If this is not reached, the sweep finds bytes that no row names.
+        cleanup.discard_object(file.storage_key, storage=storage)

@@ -1,5 +1,7 @@
 """Idempotency keys: the same POST sent twice makes one object, and gets the same answer."""
 
+import hashlib
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,13 +11,14 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from portal.exceptions import IdempotencyInProgress, IdempotencyKeyReused, StatusConflict
+from portal.exceptions import IdempotencyInProgress, IdempotencyKeyReused, Invalid, StatusConflict
 from portal.models import IdempotencyKey
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
 
 #: A claim that a crash left behind runs out after this.
 LEASE = timedelta(seconds=60)
+MAX_KEY_LENGTH = 255
 
 
 class KeyClaim:
@@ -41,6 +44,37 @@ class KeyClaim:
             IdempotencyKey.objects.filter(
                 _held_by(self.row.claim_token), pk=self.row.pk, status=IdempotencyKey.Status.CLAIMED
             ).delete()
+
+
+def read_key(*given):
+    """Return the one key that is `given`, however often, or None; raises Invalid for no key's text, or for two keys."""
+    keys = [key for key in given if key is not None]
+    for key in keys:
+        if not (isinstance(key, str) and 1 <= len(key) <= MAX_KEY_LENGTH and key.isprintable()):
+            raise _refused("invalid", f"An idempotency key has 1 to {MAX_KEY_LENGTH} printable characters.")
+    if len(set(keys)) > 1:
+        raise _refused("differs", "Idempotency-Key and idempotency_key differ.")
+    return keys[0] if keys else None
+
+
+def make_fingerprint(method, path, members):
+    """Return what "the same request" means, of a request whose body says `members` (JSON)."""
+    return hashlib.sha256(orjson.dumps([method, path, members], option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+@contextmanager
+def claimed_key(caller, key, fingerprint):
+    """Yield the claim of `key`, or None when it is None; a failure inside gives the key back."""
+    if key is None:
+        yield None
+        return
+    claim = claim_key(caller, key, fingerprint)
+    try:
+        yield claim
+    except BaseException:
+        if claim.answer is None:
+            claim.release()
+        raise
 
 
 def claim_key(caller, key, fingerprint):
@@ -80,6 +114,10 @@ def _claim_known(row, fingerprint):
         if not ran_out.update(claim_token=row.claim_token, lease_until=Now() + LEASE, created_at=Now()):
             raise IdempotencyInProgress
     return KeyClaim(row)
+
+
+def _refused(code, detail):
+    return Invalid(detail, errors=[{"field": "idempotency_key", "code": code, "detail": detail}])
 
 
 def _held_by(token):

@@ -8,8 +8,15 @@ from portal.models import OutboxEvent, UploadBatch
 
 def record_file_uploaded(session, file):
     """Write `file.uploaded` for `file`, which has just become STORED by `session`."""
-    storage = {"backend": file.storage_backend, "bucket": None, "key": file.storage_key}
-    _record(OutboxEvent.Type.FILE_UPLOADED, session, file, {"file": _file_members(file) | {"storage": storage}})
+    _record(OutboxEvent.Type.FILE_UPLOADED, session, file, _stored_members(file))
+
+
+def record_files_uploaded(files):
+    """Write `file.uploaded` for each of `files`, which have just become STORED without a session; one statement."""
+    kind = OutboxEvent.Type.FILE_UPLOADED
+    # Without a session the file itself is what the event tells of: it becomes STORED once.
+    events = [_fill(_event_of(kind, file, file.pk), _stored_members(file) | _actor_members(file)) for file in files]
+    OutboxEvent.objects.bulk_create(events)
 
 
 def record_file_failed(session, file):
@@ -32,18 +39,25 @@ def record_batch_completed(batch_id):
 
 
 def _record(event_type, session, file, members):
-    event = OutboxEvent(
+    _save(_event_of(event_type, file, session.pk), members | _actor_members(file))
+
+
+def _event_of(event_type, file, subject_id):
+    return OutboxEvent(
         event_type=event_type,
         owner_id=file.owner_id,
-        subject_id=session.pk,
+        subject_id=subject_id,
         batch_id=file.batch_id,
         file_id=file.pk,
     )
-    actor = {"user_id": file.owner_id, "username": file.owner.get_username()}
-    _save(event, members | {"actor": actor})
 
 
 def _save(event, members):
+    _fill(event, members).save(force_insert=True)
+
+
+def _fill(event, members):
+    """Give `event` its id, its time and its payload; return it."""
     event.pk = uuid7()
     event.created_at = timezone.now()
     event.payload = {
@@ -52,7 +66,16 @@ def _save(event, members):
         "occurred_at": _rfc3339(event.created_at),
         **members,
     }
-    event.save(force_insert=True)
+    return event
+
+
+def _actor_members(file):
+    return {"actor": {"user_id": file.owner_id, "username": file.owner.get_username()}}
+
+
+def _stored_members(file):
+    storage = {"backend": file.storage_backend, "bucket": None, "key": file.storage_key}
+    return {"file": _file_members(file) | {"storage": storage}}
 
 
 def _file_members(file):

@@ -1,12 +1,19 @@
-"""How a session ends: the transaction that moves session, file, event and counters together, exactly once."""
+"""How a file ends: the transaction that moves session, file, event and counters together, exactly once."""
 
+from copy import copy
+
+from django.db.models import F, Q
 from django.utils import timezone
 
-from portal.models import IngestFile, UploadSession
+from portal.models import IngestFile, UploadBatch, UploadSession
 from portal.services import outbox
-from portal.services.batches import update_batch_counters
+from portal.services.batches import TO_JOIN, TO_REOPEN, update_batch_counters
 from portal.services.transactions import write_transaction
-from portal.services.transitions import advance
+from portal.services.transitions import advance, insert_stored
+
+
+class Overshoot(Exception):
+    """Together they are more files than the batch expects: those that are too many must be refused one by one."""
 
 
 def record_stored(session, *, sha256, backend, where):
@@ -45,3 +52,66 @@ def record_failed(session, to, *, code, detail, where=None):
         advance(file, IngestFile.Status.FAILED, error=error)
         outbox.record_file_failed(session, file)
         update_batch_counters(file.batch_id, failed=1)
+
+
+def record_whole(owner, batch, arrivals, *, backend, keep=None):
+    """Make the files of `arrivals` STORED, new ones or FAILED ones that are opened again; return them, in order.
+
+    Their bytes are durable. All or none: raises IntegrityError (a path was taken), StatusConflict (a FAILED file
+    changed), Overshoot, or what closes the batch. `keep(file)` runs in the transaction.
+    """
+    files = [_describe(arrival, owner, batch, backend) for arrival in arrivals]
+    pairs = list(zip(arrivals, files, strict=True))
+    new = [file for arrival, file in pairs if not arrival.reopens]
+    again = sorted((file for arrival, file in pairs if arrival.reopens), key=lambda file: file.pk)
+    known_bytes = sum(arrival.reopens.size_bytes for arrival in arrivals if arrival.reopens)
+    total_bytes = sum(file.size_bytes for file in files)
+    with write_transaction():
+        insert_stored(new)
+        for file in again:
+            _store_again(file)
+        outbox.record_files_uploaded(files)
+        for file in files if keep else ():
+            keep(file)
+        if batch is not None:
+            update_batch_counters(
+                batch.pk,
+                total=len(new),
+                stored=len(files),
+                failed=-len(again),
+                total_bytes=total_bytes - known_bytes,
+                stored_bytes=total_bytes,
+                open_to=TO_JOIN if new else TO_REOPEN,
+            )
+            _refuse_overshoot(batch, len(files))
+    return files
+
+
+#: What an arrival says of its file.
+_TOLD = ("original_filename", "content_type", "sha256")
+
+
+def _describe(arrival, owner, batch, backend):
+    """Return the row of the file as it will be: a new one, or a copy of the FAILED one."""
+    file = copy(arrival.reopens) if arrival.reopens else IngestFile(batch=batch, path=arrival.path)
+    for name in _TOLD:
+        setattr(file, name, getattr(arrival, name))
+    file.owner, file.size_bytes, file.error, file.metadata = owner, arrival.size, None, {}
+    file.storage_backend, file.storage_key, file.stored_at = backend, arrival.key, timezone.now()
+    return file
+
+
+def _store_again(file):
+    """Move a FAILED file, described anew, to STORED by way of UPLOADING; no session carries it any more."""
+    # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen.
+    seen, file.session_id = Q(session_id=file.session_id), None
+    names = (*_TOLD, "size_bytes", "error", "metadata", "storage_backend", "storage_key", "stored_at", "session_id")
+    advance(file, IngestFile.Status.UPLOADING, where=seen, **{name: getattr(file, name) for name in names})
+    advance(file, IngestFile.Status.STORED)
+
+
+def _refuse_overshoot(batch, count):
+    """Raise Overshoot when several files have carried the batch past what it expects; its row is held by now."""
+    over = UploadBatch.objects.filter(pk=batch.pk, stored_count__gt=F("expected_files"))
+    if count > 1 and batch.expected_files is not None and over.exists():
+        raise Overshoot

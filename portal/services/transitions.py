@@ -4,7 +4,7 @@ from django.db.models import BigIntegerField, DurationField, F, Q
 from django.db.models.functions import Now
 
 from portal.exceptions import SessionClosed, StatusConflict
-from portal.models import UploadSession
+from portal.models import IngestFile, UploadSession
 from portal.models.prepared import Prepared, Slot, slots
 
 _COUNT_PART = Prepared(
@@ -31,6 +31,17 @@ def advance(row, to, *, where=None, **fields):
     if not _compare_and_set(row, where, status=to, status_at=Now(), **fields):
         raise StatusConflict(f"{row} changed while you were looking.")
     row.status = to
+
+
+def insert_stored(files):
+    """Insert new rows of whole files, whose bytes are durable, as STORED; raises IntegrityError where a path is taken.
+
+    In the order of their paths, so that two who insert the same ones wait for each other instead of both.
+    """
+    files = sorted(files, key=lambda file: file.path or "")
+    for file in files:
+        file.status = IngestFile.Status.STORED
+    IngestFile.objects.bulk_create(files)
 
 
 def update_claimed(session, token, **fields):

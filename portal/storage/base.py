@@ -2,8 +2,9 @@
 
 A session's bytes go one way: `create_staging` makes an empty staging file; each part is written to its own
 byte range of it (`open_part`); `hold` locks the whole file, whose bytes are hashed once and then moved to
-their object (`publish`); `open_object` gives them out. What nobody names any more is removed, or goes by way
-of the trash.
+their object (`publish`); `open_object` gives them out. A file that comes in one request is written straight
+to an object that nobody names yet (`create_object`, `finish_objects`). What nobody names any more is removed,
+or goes by way of the trash.
 
 A staging key is `<2 hex>/<32 hex>`, an object key `<2 hex>/<2 hex>/<32 hex>`; the caller makes them, never
 from a name that a client sent. Any other shape is refused with ValueError. Sizes and offsets are bytes,
@@ -71,6 +72,17 @@ class Storage(ABC):
         """Lock the whole file: the staging file, or the object where a crash came after the move.
 
         RangeBusy while any range is held, FileNotFoundError if it is at neither place.
+        """
+
+    @abstractmethod
+    def create_object(self, key: str) -> "NewObject":
+        """Begin an object for one writer; FileExistsError if it is there. Until it is finished it is rubbish."""
+
+    @abstractmethod
+    def finish_objects(self, objects: Iterable["NewObject"]) -> None:
+        """Make these objects survive a power cut, bytes and names, and close them: one round of syncs for all.
+
+        After an error nothing is known of any of them.
         """
 
     @abstractmethod
@@ -188,6 +200,17 @@ class HeldFile(Closing):
 
         Safe to repeat, also after somebody else did it; FileNotFoundError when it was removed meanwhile.
         """
+
+
+class NewObject(Closing):
+    """An object that one writer fills from its beginning: create_object, write…, finish_objects, close."""
+
+    def __init__(self, key: str):
+        self.key = key
+
+    @abstractmethod
+    def write(self, data) -> None:
+        """Add the next bytes."""
 
 
 class StoredObject(Closing):

@@ -1,8 +1,9 @@
 """Bytes on a disk of this machine.
 
 What is stored where, below one root: `staging/<key>` are files on their way in, each part at its place;
-`objects/<key>` are whole files, each written once and never changed; `trash/<kind>-<key>` is what no row
-named, kept for a day. Nothing here is named by a client, and no list is kept: the rows say what is what.
+`objects/<key>` are whole files, each written once and never changed (one that comes in one request is written
+right there, and no row names it before it is whole); `trash/<kind>-<key>` is what no row named, kept for a day.
+Nothing here is named by a client, and no list is kept: the rows say what is what.
 
 Permissions: the user of the server and of the worker must own the root or be able to make it, and read, write
 and search it. Folders are made 0700, files 0600. It needs no privilege.
@@ -23,7 +24,7 @@ from portal.storage.base import Storage
 from portal.storage.descriptors import open_file, refuse_without_locks, sync_folder
 from portal.storage.folders import Folders
 from portal.storage.keys import trash_name
-from portal.storage.ranges import LocalHeldFile, LocalObject, LocalPartRange
+from portal.storage.ranges import LocalHeldFile, LocalNewObject, LocalObject, LocalPartRange
 
 
 class LocalStorage(Storage):
@@ -54,6 +55,25 @@ class LocalStorage(Storage):
             self._folders.path("objects", object_key),
         )
         return LocalHeldFile(self._folders, staging, destination)
+
+    def create_object(self, key):
+        path = self._folders.path("objects", key)
+        with self._folders.at_work("create an object"):
+            self._folders.prepare(path.parent)
+            return LocalNewObject(key, path)
+
+    def finish_objects(self, objects):
+        objects = list(objects)
+        with self._folders.at_work("finish an object"):
+            # All are sent first, so that one commit of the file system's journal serves as many as can be.
+            for new in objects if len(objects) > 1 else ():
+                new.send()
+            for new in objects:
+                new.sync()
+            for folder in {new.folder for new in objects}:
+                sync_folder(folder)
+        for new in objects:
+            new.close()
 
     def open_object(self, key):
         path = self._folders.path("objects", key)

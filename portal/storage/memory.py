@@ -8,7 +8,7 @@ else is as on a disk: locks on ranges, data that an unfinished writer left, a li
 import threading
 import time
 
-from portal.storage.base import HeldFile, NoSpace, PartRange, RangeBusy, Storage, StoredObject
+from portal.storage.base import HeldFile, NewObject, NoSpace, PartRange, RangeBusy, Storage, StoredObject
 from portal.storage.keys import check_key, trash_name
 
 
@@ -69,6 +69,18 @@ class MemoryStorage(Storage):
             except FileNotFoundError:
                 file = self._find("objects", object_key)
             return MemoryHeldFile(self, file, staging_key, object_key)
+
+    def create_object(self, key):
+        check_key("objects", key)
+        with self.mutex:
+            if key in self.files["objects"]:
+                raise FileExistsError(key)
+            file = self.files["objects"][key] = MemoryFile(self.clock())
+        return MemoryNewObject(self, file, key)
+
+    def finish_objects(self, objects):
+        for new in objects:
+            new.close()
 
     def open_object(self, key):
         return MemoryObject(self._find("objects", key))
@@ -190,6 +202,24 @@ class MemoryHeldFile(HeldFile):
     def close(self):
         with self._storage.mutex:
             self._file.locks.pop(self, None)
+
+
+class MemoryNewObject(NewObject):
+    """An object in memory that is being written."""
+
+    def __init__(self, storage, file, key):
+        super().__init__(key)
+        self._storage, self._file = storage, file
+
+    def write(self, data):
+        view = memoryview(data).cast("B")
+        with self._storage.mutex:
+            if len(view) > self._storage.free_bytes():
+                raise NoSpace("Could not write an object: the memory that was given is full.")
+            self._file.put(view, len(self._file.data), self._storage.clock())
+
+    def close(self):
+        """Nothing is held."""
 
 
 class MemoryObject(StoredObject):

@@ -1,10 +1,10 @@
-"""What a local file is opened for: to write a part, to finalize the whole, to read it."""
+"""What a local file is opened for: to write a part or the whole, to finalize it, to read it."""
 
 import contextlib
 import errno
 import os
 
-from portal.storage.base import HeldFile, PartRange, RangeBusy, StoredObject
+from portal.storage.base import HeldFile, NewObject, PartRange, RangeBusy, StoredObject
 from portal.storage.descriptors import LockedFile, open_file, sync_folder, translated
 
 
@@ -87,6 +87,34 @@ class LocalHeldFile(HeldFile):
 
     def close(self):
         self._file.close()
+
+
+class LocalNewObject(NewObject):
+    """An object that is being written at its place, under a name that no row has."""
+
+    def __init__(self, key, path):
+        super().__init__(key)
+        self.folder = path.parent
+        self._file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+
+    def write(self, data):
+        view = memoryview(data).cast("B")
+        with translated("write an object"):
+            while view:
+                view = view[self._file.write(view) :]
+
+    def send(self):
+        """Ask the kernel to begin writing the bytes out, without a wait for them."""
+        # It is what this advice does first; pages that are on their way stay where they are.
+        os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def sync(self):
+        """Make the bytes durable."""
+        os.fsync(self._file.fileno())
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 class LocalObject(StoredObject):

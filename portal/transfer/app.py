@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from portal.exceptions import NotFound
@@ -10,6 +12,7 @@ from portal.transfer.exchange import Exchange
 from portal.transfer.receive import put_part
 from portal.transfer.security import check_host, find_redirect
 from portal.transfer.send import send_content
+from portal.transfer.whole import post_file, put_file
 
 #: The form of an id that Django's own converter takes.
 UUID_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -21,31 +24,46 @@ NUMBER_DIGITS = 9
 
 @dataclass(frozen=True)
 class Route:
-    """One path of the byte door; `path` is a template with {id} (a UUID) and {n} (a part number)."""
+    """One path of the byte door: a template with {id} (a UUID), {n} (a part number), {path} (all that follows).
+
+    Of a `shared` path, Django has the other methods.
+    """
 
     name: str
     methods: tuple[str, ...]
     path: str
     handler: object
+    shared: bool = False
 
-    def match(self, path):
-        """Return the text of each placeholder, or None when `path` is not of this form."""
-        pattern = re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(self.path))
-        found = re.fullmatch(pattern, path)
-        return found and found.groups()
+    @cached_property
+    def form(self):
+        """The pattern of the path, with a named group for each placeholder."""
+        placeholders = {"id": "(?P<id>[^/]+)", "n": "(?P<n>[^/]+)", "path": "(?P<path>.+)"}
+        return re.compile(re.sub(r"{(\w+)}", lambda found: placeholders[found[1]], self.path), re.DOTALL)
+
+    def match(self, scope, path):
+        """Return the text of each placeholder by its name, or None when the request is not for this route."""
+        if self.shared and scope["method"] not in self.methods:
+            return None
+        found = self.form.fullmatch(path)
+        return None if found is None else found.groupdict()
 
 
 ROUTES = [
     Route("part", ("PUT",), "/uploads/sessions/{id}/parts/{n}", put_part),
     Route("content", ("GET", "HEAD"), "/files/{id}/content", send_content),
+    Route("batch_file", ("PUT",), "/batches/{id}/files/{path}", put_file),
+    Route("file", ("POST",), "/files", post_file, shared=True),
 ]
 
 
-def find_route(path):
-    """Return `(route, texts)` for a decoded path that belongs to the byte door, else None."""
+def find_route(scope):
+    """Return `(route, texts)` for a request that belongs to the byte door, else None."""
+    raw_path = scope.get("raw_path") or scope["path"].encode()
+    path = unquote_to_bytes(raw_path).decode("latin-1")
     for route in ROUTES:
-        texts = route.match(path)
-        if texts:
+        texts = route.match(scope, path)
+        if texts is not None:
             return route, texts
     return None
 
@@ -67,15 +85,21 @@ async def serve(route, texts, scope, receive, send):
 
 
 def read_arguments(texts):
-    """Return the placeholders as UUID and whole number; raises NotFound when one is of another form."""
-    if not UUID_FORM.fullmatch(texts[0]):
+    """Return the placeholders as UUID, number, bytes of a path; raises NotFound when one is of another form."""
+    readers = {"id": _read_id, "n": _read_number, "path": lambda text: text.encode("latin-1")}
+    return [readers[name](text) for name, text in texts.items()]
+
+
+def _read_id(text):
+    if not UUID_FORM.fullmatch(text):
         raise NotFound
-    arguments = [UUID(texts[0])]
-    for text in texts[1:]:
-        found = NUMBER_FORM.fullmatch(text)
-        if not found:
-            raise NotFound
-        sign, digits = found[1], found[2].lstrip("0") or "0"
-        number = int(digits) if len(digits) <= NUMBER_DIGITS else 10**NUMBER_DIGITS
-        arguments.append(-number if sign else number)
-    return arguments
+    return UUID(text)
+
+
+def _read_number(text):
+    found = NUMBER_FORM.fullmatch(text)
+    if not found:
+        raise NotFound
+    sign, digits = found[1], found[2].lstrip("0") or "0"
+    number = int(digits) if len(digits) <= NUMBER_DIGITS else 10**NUMBER_DIGITS
+    return -number if sign else number

@@ -1,26 +1,16 @@
 """The byte door's part of the OpenAPI description; drf-spectacular sees Django's views alone."""
 
-#: The schemes by name; added to the description unless Django's views have described them already.
-SECURITY_SCHEMES = {
-    "bearerAuth": {"type": "http", "scheme": "bearer"},
-    "cookieAuth": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
-}
-SECURITY: list[dict] = [{name: []} for name in SECURITY_SCHEMES]
-
-STRING = {"type": "string"}
-BYTES: dict = {"application/octet-stream": {"schema": {}}}
-
-CONTENT_DIGEST = "`sha-256=:<base64>:` (RFC 9530); a mismatch is 400 `digest_mismatch`, and nothing is stored."
-
-#: The header that goes with a refusal of each status.
-REFUSAL_HEADERS = {
-    401: ("WWW-Authenticate", "`Bearer`"),
-    405: ("Allow", "The methods that this path takes."),
-    409: ("Retry-After", "Seconds to wait, where waiting helps."),
-    416: ("Content-Range", "`bytes */<size of the file>`"),
-    503: ("Retry-After", "Seconds to wait."),
-    507: ("Retry-After", "Seconds to wait."),
-}
+from portal.transfer.schema_parts import (
+    BYTES,
+    CONTENT_DIGEST,
+    SECURITY,
+    SECURITY_SCHEMES,
+    STRING,
+    describe_refusals,
+    header_parameter,
+    path_parameter,
+)
+from portal.transfer.schema_whole import describe_whole_files
 
 PART = {
     "type": "object",
@@ -74,6 +64,9 @@ def add_byte_routes(result, generator, request, public):
     result["paths"]["/uploads/sessions/{id}/parts/{n}"] = {"put": _put_part()}
     content = {"get": _content("get_content"), "head": _content("head_content", with_body=False)}
     result["paths"]["/files/{id}/content"] = content
+    for path, item in describe_whole_files().items():
+        # Django may have other methods of the same path.
+        result["paths"][path] = result["paths"].get(path, {}) | item
     return result
 
 
@@ -85,10 +78,10 @@ def _put_part():
         "description": "Stores part n from the raw body. 200 means: on stable storage and recorded. Again with the "
         "same bytes: the same answer.",
         "parameters": [
-            _path("id", {"type": "string", "format": "uuid"}),
-            _path("n", {"type": "integer", "minimum": 1}),
+            path_parameter("id", {"type": "string", "format": "uuid"}),
+            path_parameter("n", {"type": "integer", "minimum": 1}),
             # `Content-Length` is the client's own to set; naming it as a parameter would make tools send a wrong one.
-            _header("Content-Digest", CONTENT_DIGEST),
+            header_parameter("Content-Digest", CONTENT_DIGEST),
         ],
         "requestBody": {"required": True, "content": BYTES},
         "responses": {
@@ -117,30 +110,10 @@ def _content(operation_id, *, with_body=True):
         "operationId": operation_id,
         "tags": ["files"],
         "summary": "The bytes of a file" if with_body else "The headers of a file's bytes",
-        "parameters": [_path("id", {"type": "string", "format": "uuid"}), *(_header(name) for name in names)],
+        "parameters": [
+            path_parameter("id", {"type": "string", "format": "uuid"}),
+            *(header_parameter(name) for name in names),
+        ],
         "responses": responses | describe_refusals(problems, with_body=with_body),
         "security": SECURITY,
     }
-
-
-def _path(name, schema):
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _header(name, description=""):
-    parameter = {"name": name, "in": "header", "schema": STRING}
-    return parameter | ({"description": description} if description else {})
-
-
-def describe_refusals(sentences, *, with_body=True):
-    """Return the responses of the refusals in `sentences`, by status: each a problem, with the headers it goes with."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): _refusal(status, text, content if with_body else {}) for status, text in sentences.items()}
-
-
-def _refusal(status, text, content):
-    headers = {}
-    if status in REFUSAL_HEADERS:
-        name, meaning = REFUSAL_HEADERS[status]
-        headers = {"headers": {name: {"description": meaning, "schema": STRING}}}
-    return {"description": text, **headers, **({"content": dict(content)} if content else {})}

@@ -29,7 +29,7 @@ def handle_exception(error, context):
         status = ours.status_code
         headers = problem_headers(status, getattr(ours, "wait", None))
         if isinstance(ours, drf.MethodNotAllowed):
-            headers["Allow"] = ", ".join(context["view"].allowed_methods)
+            headers["Allow"] = context["view"].default_response_headers["Allow"]
         return _response(status, headers, problem_body(status, CODES.get(status, "error"), str(ours.detail)))
     return None
 

@@ -21,9 +21,14 @@ class FileQuery(PageQuery):
 
 
 class FileList(APIView):
-    """GET: own files; every owner's with the scope `service`."""
+    """GET: own files; every owner's with the scope `service`. A POST is for the byte door."""
 
     scopes = {"GET": (access.READ, access.SERVICE)}
+
+    @property
+    def default_response_headers(self):
+        """Those of every answer; the methods of this path are those of both doors."""
+        return super().default_response_headers | {"Allow": ", ".join([*self.allowed_methods, "POST"])}
 
     @extend_schema(operation_id="list_files", parameters=[FileQuery], responses=FilePage)
     def get(self, request):

@@ -24,8 +24,8 @@ from tests.docs.pages import ROOT, page_names, read  # noqa: E402
 
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-#: The scopes of the byte door's routes, which stand in services: begin_part, open_content.
-BYTE_SCOPES = {"part": (access.UPLOAD,), "content": (access.READ, access.SERVICE)}
+#: The scopes of the byte door's routes, where they are not `upload`; they stand in services (begin_part, open_content).
+BYTE_SCOPES = {"content": (access.READ, access.SERVICE)}
 #: What Django's own views are for.
 PAGES = {
     "/": ("GET", "leads to `/docs`"),
@@ -60,7 +60,7 @@ def routes():
             methods, does = PAGES[path]
             found.append(Row(path, {methods: "public"}, "boot.urls", does))
     for route in ROUTES:
-        methods = {", ".join(route.methods): _scopes(BYTE_SCOPES[route.name])}
+        methods = {", ".join(route.methods): _scopes(BYTE_SCOPES.get(route.name, (access.UPLOAD,)))}
         by = f"{route.handler.__module__}.{route.handler.__qualname__}"
         found.append(Row(route.path, methods, by, route.handler.__doc__))
     return sorted(found, key=lambda row: row.path)

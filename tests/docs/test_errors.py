@@ -20,6 +20,10 @@ INNER = {
 }
 
 
+#: Where fields are refused.
+PLACES = ("portal/serializers", "portal/views", "portal/services/pages.py", "portal/services/idempotency.py")
+
+
 def tree(root=exceptions.PortalError):
     """Yield every error of the portal."""
     yield root
@@ -74,7 +78,7 @@ def test_every_code_that_a_file_fails_with_is_described():
 
 def test_every_code_of_a_field_is_described():
     found = set()
-    for _, call in nodes(ast.Call, "portal/serializers", "portal/views", "portal/services/pages.py"):
+    for _, call in nodes(ast.Call, *PLACES):
         if called_name(call) == "ValidationError":
             found |= {keyword.value.value for keyword in call.keywords if keyword.arg == "code"}
         elif called_name(call) == "_refused":

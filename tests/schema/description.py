@@ -20,7 +20,8 @@ class Description:
             self.members = session.get(f"{url}/schema", timeout=60).json()
         self._validators = {}
         self._paths = {
-            re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): item for path, item in self.members["paths"].items()
+            re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace("{path}", ".+"))): item
+            for path, item in self.members["paths"].items()
         }
 
     def find(self, method, path):

@@ -90,8 +90,10 @@ def test_what_needs_a_token_says_so_and_what_does_not_says_that(description):
 
 
 def test_what_makes_something_takes_an_idempotency_key(description):
-    makers = {path for path, _, operation in operations(description) if "201" in operation["responses"]}
-    assert makers == {"/batches", "/uploads/sessions"}
+    # A PUT has its path for a key.
+    posts = [(path, operation) for path, method, operation in operations(description) if method == "post"]
+    makers = {path for path, operation in posts if "201" in operation["responses"]}
+    assert makers == {"/batches", "/files", "/uploads/sessions"}
     for path in makers:
         operation = description["paths"][path]["post"]
         assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}

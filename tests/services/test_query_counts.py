@@ -4,11 +4,13 @@ import pytest
 from django.utils import timezone
 
 from portal.models import IngestFile, UploadBatch, UploadPart, UploadSession
+from portal.services.arrivals import Arrival
 from portal.services.batches import get_batch, list_batch_files, list_batches
 from portal.services.files import delete_file
 from portal.services.finalize import finalize_session
 from portal.services.parts import begin_part, list_parts
 from portal.services.sessions import abort_session, create_session, list_sessions, received_ranges
+from portal.services.whole_files import begin_files
 from tests.samples import CHUNK, make_batch, open_session, ready_session, send_part, store_file
 from tests.services.situations import seen_queries, session_row
 
@@ -53,6 +55,22 @@ def test_making_a_session_alone_costs_two(ann, storage, batch):
 
 def test_opening_a_failed_file_again_costs_five(ann, storage, batch):
     assert queries_of(lambda: open_session(ann, storage, batch=batch, path="p/00007")) == 5
+
+
+def put_whole(caller, storage, batch, paths):
+    """Store one small file on each path as one group."""
+    group = begin_files(caller, batch.pk, storage=storage)
+    for path in paths:
+        group.add(Arrival(path=path, original_filename="a", content_type="x/y"))
+    group.look()
+    group.store()
+    group.record()
+
+
+def test_whole_files_cost_seven_together_however_many(ann, storage, batch):
+    # The batch; again, and the paths; the files, the events, the counters, whether it is completed; over-full.
+    assert queries_of(lambda: put_whole(ann, storage, batch, ["new"])) == 7
+    assert queries_of(lambda: put_whole(ann, storage, batch, [f"new/{n}" for n in range(40)])) == 8
 
 
 def test_a_part_costs_six(ann, storage, batch):

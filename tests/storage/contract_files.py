@@ -115,6 +115,42 @@ class FileRules:
             storage.remove_object(key)
             assert found.read(0, 5) == b"whole"
 
+    # Objects that come whole
+
+    @pytest.mark.parametrize("pieces", [[], [b"whole"], [b"a", b"", memoryview(b"bc"), bytearray(b"d")]])
+    def test_an_object_is_written_from_its_beginning(self, storage, pieces):
+        key = object_key()
+        with storage.create_object(key) as new:
+            assert new.key == key
+            for piece in pieces:
+                new.write(piece)
+            storage.finish_objects([new])
+        assert read(storage, key) == b"".join(pieces)
+
+    def test_many_objects_are_finished_together_in_one_folder_or_in_several(self, storage):
+        first = object_key()
+        keys = [first, f"{first[:6]}{'0' * 32}", object_key()]
+        new = [storage.create_object(key) for key in keys]
+        for number, one in enumerate(new):
+            one.write(bytes([number]))
+        storage.finish_objects(new)
+        assert [read(storage, key) for key in keys] == [b"\0", b"\1", b"\2"]
+        storage.finish_objects([])
+
+    def test_an_object_that_is_there_is_not_written_over(self, storage):
+        key = stored(storage, b"first")
+        with pytest.raises(FileExistsError):
+            storage.create_object(key)
+        assert read(storage, key) == b"first"
+
+    def test_an_object_that_was_never_finished_is_listed_and_can_be_removed(self, storage):
+        key = object_key()
+        with storage.create_object(key) as new:
+            new.write(b"half")
+        assert list(storage.old_keys("objects", older_than_seconds=-60)) == [key]
+        storage.remove_object(key)
+        assert storage.count_keys("objects") == 0
+
     # Removing and listing
 
     def test_removing_twice_is_silent(self, storage):

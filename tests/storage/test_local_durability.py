@@ -102,6 +102,26 @@ def test_publishing_syncs_the_bytes_then_renames_then_syncs_both_folders(storage
     ]
 
 
+def test_whole_objects_are_synced_and_then_each_folder_once(storage, calls):
+    key = object_key()
+    new = [storage.create_object(key), storage.create_object(f"{key[:6]}{'0' * 32}")]
+    assert calls == [
+        ("mkdir", f"storage/objects/{key[:2]}"),
+        ("fsync", "storage/objects"),
+        ("mkdir", f"storage/objects/{key[:5]}"),
+        ("fsync", f"storage/objects/{key[:2]}"),
+    ]
+    calls.clear()
+    for one in new:
+        one.write(b"data")
+    storage.finish_objects(new)
+    assert calls == [
+        ("fsync", f"storage/objects/{key}"),
+        ("fsync", f"storage/objects/{key[:6]}{'0' * 32}"),
+        ("fsync", f"storage/objects/{key[:5]}"),
+    ]
+
+
 def test_a_move_by_somebody_else_is_synced_as_well(root, storage, calls):
     staging, key = staged(storage), object_key()
     with storage.hold(staging, key) as held:

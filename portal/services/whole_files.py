@@ -1,0 +1,190 @@
+"""Files that come whole, in one request: made durable and recorded together, each with an outcome of its own.
+
+Bytes first, row second: an arrival's bytes lie durable at a key that no row names before the one transaction that
+makes its file STORED. There is no session, and nothing to take up again: what breaks off is sent anew.
+"""
+
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
+
+from portal import access
+from portal.exceptions import DatabaseUnavailable, PathTaken, PortalError, StatusConflict
+from portal.models import IngestFile
+from portal.services import cleanup
+from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed
+from portal.services.outcomes import Overshoot, record_whole
+from portal.services.space import refuse_when_full, storage_errors
+
+Status = IngestFile.Status
+
+#: How often a path that changes under a record is looked at anew.
+TRIES = 5
+
+
+def begin_files(caller, batch_id, *, storage):
+    """Return the FileGroup that takes the caller's files into the batch, or into none.
+
+    Raises InsufficientScope, NotFound.
+    """
+    caller.require(access.UPLOAD)
+    batch = access.get_batch(caller, batch_id) if batch_id else None
+    return FileGroup(caller.user, batch, storage)
+
+
+class FileGroup:
+    """Files that are stored together: add…, look, store, record; afterwards each has its outcome.
+
+    `look` and `record` talk to the database, `store` and `close` to the storage; every method but `add` blocks.
+    """
+
+    def __init__(self, owner, batch, storage):
+        self.owner, self.batch, self.storage = owner, batch, storage
+        self.arrivals = []
+
+    def add(self, arrival):
+        """Take one more in; its path must differ from those of the others."""
+        self.arrivals.append(arrival)
+
+    def refuse_early(self, arrival):
+        """Refuse what can be known before the bytes: a path that is taken, a closed batch, a full disk.
+
+        Where the path has a STORED file, the bytes will only be compared. Raises PathTaken, BatchSealed,
+        BatchCompleted, BatchCancelled, OutOfSpace.
+        """
+        file = self._files_on([arrival]).get(arrival.path)
+        if file and file.status == Status.STORED:
+            if arrival.length not in (None, file.size_bytes):
+                raise PathTaken
+            arrival.compared = True
+            return
+        self._decide(arrival, file)
+        if arrival.error:
+            raise arrival.error
+        refuse_when_full(self.storage, arrival.length or 0)
+
+    def look(self):
+        """Give those an outcome whose path, or whose batch, allows no other."""
+        self._look(self._pending())
+
+    def store(self):
+        """Make the bytes of those without an outcome durable, in one round of syncs."""
+        for arrival in self._pending():
+            try:
+                arrival.spill(self.storage)
+            except PortalError as error:
+                arrival.refuse(error)
+        pending = self._pending()
+        try:
+            with storage_errors():
+                self.storage.finish_objects([arrival.object for arrival in pending])
+        except PortalError as error:
+            for arrival in pending:
+                arrival.refuse(error)
+
+    def record(self, *, keep=None):
+        """Record those without an outcome: all in one transaction, or each in its own when that is refused.
+
+        `keep(file)` runs in the transaction.
+        """
+        pending = self._pending()
+        if len(pending) > 1 and self._recorded_together(pending, keep):
+            return
+        for arrival in self._pending():
+            self._record_one(arrival, keep)
+
+    def close(self):
+        """Close what is open, and remove the bytes of those that were not recorded for certain."""
+        for arrival in self.arrivals:
+            if arrival.object is None:
+                continue
+            arrival.object.close()
+            named = arrival.file is not None and arrival.file.storage_key == arrival.key
+            # What became of a COMMIT without an answer may show later: those bytes are left to the sweep.
+            if not named and not arrival.unsure:
+                cleanup.discard_object(arrival.key, storage=self.storage)
+        self.arrivals = []
+
+    def _pending(self):
+        return [arrival for arrival in self.arrivals if arrival.pending]
+
+    def _files_on(self, arrivals):
+        if self.batch is None:
+            return {}
+        paths = [arrival.path for arrival in arrivals]
+        return {file.path: file for file in self.batch.files.filter(path__in=paths)}
+
+    def _look(self, arrivals):
+        if self.batch is not None:
+            self.batch.refresh_from_db()
+        found = self._files_on(arrivals)
+        for arrival in arrivals:
+            self._decide(arrival, found.get(arrival.path))
+
+    def _decide(self, arrival, file):
+        """Give `arrival` an outcome if the `file` on its path (or none), or the batch, leaves no other."""
+        if file and file.status == Status.STORED and (file.size_bytes, file.sha256) == (arrival.size, arrival.sha256):
+            arrival.file = file
+        elif file and file.status != Status.FAILED:
+            arrival.refuse(PathTaken())
+        elif arrival.compared:
+            arrival.refuse(StatusConflict("The file on this path was deleted at this moment; send it again."))
+        else:
+            arrival.reopens = file
+            self._refuse_closed(arrival)
+
+    def _refuse_closed(self, arrival):
+        try:
+            if self.batch is not None:
+                refuse_closed(self.batch, TO_REOPEN if arrival.reopens else TO_JOIN)
+        except PortalError as error:
+            arrival.refuse(error)
+
+    def _recorded_together(self, arrivals, keep):
+        """Return False when one of them was refused, or its path was taken meanwhile: nothing was recorded."""
+        try:
+            self._commit(arrivals, keep)
+        except DatabaseUnavailable as error:
+            for arrival in arrivals:
+                arrival.refuse(error)
+        except (PortalError, IntegrityError, Overshoot):
+            return False
+        except (OperationalError, InterfaceError):
+            self._read_back(arrivals)
+        return True
+
+    def _record_one(self, arrival, keep):
+        for _ in range(TRIES):
+            try:
+                return self._commit([arrival], keep)
+            except (IntegrityError, StatusConflict):
+                # Somebody else took the path since the look.
+                if self.batch is None:
+                    raise
+                self._look([arrival])
+                if not arrival.pending:
+                    return None
+            except PortalError as error:
+                return arrival.refuse(error)
+            except (OperationalError, InterfaceError):
+                return self._read_back([arrival])
+        return arrival.refuse(PathTaken())
+
+    def _commit(self, arrivals, keep):
+        for arrival in arrivals:
+            arrival.unsure = True
+        try:
+            files = record_whole(self.owner, self.batch, arrivals, backend=self.storage.backend, keep=keep)
+        except (PortalError, IntegrityError, Overshoot):
+            for arrival in arrivals:
+                arrival.unsure = False
+            raise
+        for arrival, file in zip(arrivals, files, strict=True):
+            arrival.file, arrival.created = file, True
+
+    def _read_back(self, arrivals):
+        """The answer to COMMIT may be what was lost: the rows themselves say."""
+        connection.close()
+        keys = [arrival.key for arrival in arrivals]
+        found = {file.storage_key: file for file in IngestFile.objects.filter(storage_key__in=keys)}
+        for arrival in arrivals:
+            arrival.file, arrival.created = found.get(arrival.key), True
+            arrival.refuse(DatabaseUnavailable("The file could not be recorded; send it again."))

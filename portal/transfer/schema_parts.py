@@ -1,0 +1,48 @@
+"""What the descriptions of the byte door's operations share."""
+
+#: The schemes by name; added to the description unless Django's views have described them already.
+SECURITY_SCHEMES = {
+    "bearerAuth": {"type": "http", "scheme": "bearer"},
+    "cookieAuth": {"type": "apiKey", "in": "cookie", "name": "sessionid"},
+}
+SECURITY: list[dict] = [{name: []} for name in SECURITY_SCHEMES]
+
+STRING = {"type": "string"}
+BYTES: dict = {"application/octet-stream": {"schema": {}}}
+
+CONTENT_DIGEST = "`sha-256=:<base64>:` (RFC 9530); a mismatch is 400 `digest_mismatch`, and nothing is stored."
+
+#: The header that goes with a refusal of each status.
+REFUSAL_HEADERS = {
+    401: ("WWW-Authenticate", "`Bearer`"),
+    405: ("Allow", "The methods that this path takes."),
+    409: ("Retry-After", "Seconds to wait, where waiting helps."),
+    416: ("Content-Range", "`bytes */<size of the file>`"),
+    503: ("Retry-After", "Seconds to wait."),
+    507: ("Retry-After", "Seconds to wait."),
+}
+
+
+def path_parameter(name, schema):
+    """Return a placeholder of the path."""
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def header_parameter(name, description=""):
+    """Return a header that a client may send."""
+    parameter = {"name": name, "in": "header", "schema": STRING}
+    return parameter | ({"description": description} if description else {})
+
+
+def describe_refusals(sentences, *, with_body=True):
+    """Return the responses of the refusals in `sentences`, by status: each a problem, with the headers it goes with."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {str(status): _refusal(status, text, content if with_body else {}) for status, text in sentences.items()}
+
+
+def _refusal(status, text, content):
+    headers = {}
+    if status in REFUSAL_HEADERS:
+        name, meaning = REFUSAL_HEADERS[status]
+        headers = {"headers": {name: {"description": meaning, "schema": STRING}}}
+    return {"description": text, **headers, **({"content": dict(content)} if content else {})}

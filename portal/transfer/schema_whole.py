@@ -1,0 +1,88 @@
+"""The description of the calls that store whole files."""
+
+from portal.transfer.schema_parts import (
+    BYTES,
+    CONTENT_DIGEST,
+    SECURITY,
+    STRING,
+    describe_refusals,
+    header_parameter,
+    path_parameter,
+)
+
+FILE = {"$ref": "#/components/schemas/FileOut"}
+ID = {"type": "string", "format": "uuid"}
+
+PROBLEMS = {
+    400: "`invalid`: a bad path, name, media type or header; `digest_mismatch`; `incomplete_body` when it broke off; "
+    "nothing was stored.",
+    401: "No valid credentials.",
+    403: "The token has not the scope `upload`, or the CSRF token is missing.",
+    405: "Another method.",
+    408: "The body came too slowly.",
+    413: "`file_too_large`: more than `max_file_size_bytes`.",
+    500: "A fault of the portal; the request id finds it in the log.",
+    503: "The storage or the database does not answer.",
+    507: "The storage is full.",
+}
+PUT_PROBLEMS = PROBLEMS | {
+    404: "No such batch of yours.",
+    409: "`path_taken` by a file with other bytes or one that is being uploaded; `batch_sealed`, `batch_completed` or "
+    "`batch_cancelled`: no file joins.",
+}
+POST_PROBLEMS = {status: text for status, text in PROBLEMS.items() if status != 405} | {
+    409: "`idempotency_in_progress`: the first request with this key is still running.",
+    422: "`idempotency_key_reused`: the key was sent before with another request.",
+}
+
+LOCATION = {"Location": {"schema": STRING, "description": "The path of the file."}}
+REPLAYED = {"Idempotent-Replayed": {"schema": STRING, "description": "`true`: the first answer once more."}}
+
+
+def describe_whole_files():
+    """Return the path items of the calls that store whole files."""
+    return {"/batches/{id}/files/{path}": {"put": _put_file()}, "/files": {"post": _post_file()}}
+
+
+def _put_file():
+    path = {"type": "string", "description": "All that follows, slashes included; percent-decoded once."}
+    return {
+        "operationId": "put_batch_file",
+        "tags": ["batches"],
+        "summary": "Store one file of a batch in one request",
+        "description": "The raw body, sized or chunked, becomes the file of this path. 201 means: on stable storage, "
+        "recorded and counted. Again with the same bytes: 200 with the same file. A FAILED file of this path is opened "
+        "again.",
+        "parameters": [path_parameter("id", ID), path_parameter("path", path), *_digests()],
+        "requestBody": {"required": True, "content": BYTES},
+        "responses": _stored("The file was stored before, with these bytes.") | describe_refusals(PUT_PROBLEMS),
+        "security": SECURITY,
+    }
+
+
+def _post_file():
+    name = header_parameter("Content-Disposition", "`attachment; filename=...` (RFC 6266): the name of the file.")
+    return {
+        "operationId": "post_file",
+        "tags": ["files"],
+        "summary": "Store one file without a batch in one request",
+        "description": "The raw body, sized or chunked, becomes a file. 201 means: on stable storage and recorded. "
+        "With an Idempotency-Key the same request again makes no second file.",
+        "parameters": [name | {"required": True}, header_parameter("Idempotency-Key"), *_digests()],
+        "requestBody": {"required": True, "content": BYTES},
+        "responses": _stored("The key was sent before, with these bytes.", REPLAYED) | describe_refusals(POST_PROBLEMS),
+        "security": SECURITY,
+    }
+
+
+def _digests():
+    return [header_parameter(name, CONTENT_DIGEST) for name in ("Content-Digest", "Repr-Digest")]
+
+
+def _stored(again, headers=None):
+    """Return the two answers of success."""
+    content = {"application/json": {"schema": FILE}}
+    return {
+        "201": {"description": "The file is stored.", "headers": LOCATION, "content": content},
+        "200": {"description": again, **({"headers": headers} if headers else {}), "content": content},
+    }
