@@ -93,7 +93,7 @@ install: $(VENV)/.dev ## make .venv with all that developers need
 
 # Needs uv. No index host is written, so anybody's index serves.
 constraints: ## pin the newest versions of all dependencies again
-	uv pip compile --upgrade --universal --no-emit-index-url --no-header --no-annotate --quiet \
+	uv pip compile --upgrade --universal --no-header --no-annotate --quiet \
 		--python-version 3.11 --all-extras pyproject.toml -o constraints.txt
 
 clean: ## remove .venv and caches; ./var, with your files, stays

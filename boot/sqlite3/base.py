@@ -4,6 +4,7 @@ SQLite has no UUIDs and no time zones, so Django makes both of what it keeps: 32
 that is in UTC. What comes out is the same as Django's own.
 """
 
+import sqlite3
 from datetime import UTC, datetime
 from uuid import UUID, SafeUUID
 
@@ -18,7 +19,7 @@ def _read_time(text):
 
 
 # For a column's own values, ahead of Django's converters: a time with its zone costs no more than one without.
-base.Database.register_converter("datetime", _read_time)
+sqlite3.register_converter("datetime", _read_time)
 
 
 class DatabaseOperations(DjangoOperations):

@@ -15,7 +15,7 @@ from portal.services.pages import read_page
 from portal.services.space import storage_errors
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, remove_row
-from portal.storage.base import StoredObject
+from portal.storage.handles import StoredObject
 
 logger = logging.getLogger("portal.storage")
 

@@ -4,8 +4,9 @@ import contextlib
 import errno
 import os
 
-from portal.storage.base import HeldFile, NewObject, PartRange, RangeBusy, StoredObject
+from portal.storage.base import RangeBusy
 from portal.storage.descriptors import LockedFile, open_file, sync_folder, translated
+from portal.storage.handles import HeldFile, NewObject, PartRange, StoredObject
 
 
 class LocalPartRange(PartRange):

@@ -41,4 +41,4 @@ def test_rows_are_written_by_services_alone():
     writers = {path for path, node in nodes(ast.Call, *places) if called_name(node) in ("bulk_create", "update")}
     writers = {path for path in writers if not path.startswith("portal/services/")}
     # hashing: `update` of a digest is no row
-    assert writers <= {"portal/storage/base.py", "portal/storage/hashing.py"}
+    assert writers <= {"portal/storage/handles.py", "portal/storage/hashing.py"}

@@ -18,8 +18,6 @@ LONGER = {
     "boot/settings.py": "one table of settings, read from top to bottom",
     "portal/admin.py": "a page for each model, each a few lines of columns",
     "portal/exceptions.py": "one tree: every error is found in one place",
-    "portal/storage/base.py": "the whole contract of storage on one page",
-    "portal/storage/memory.py": "the whole contract once more, side by side",
 }
 #: How much longer those may be.
 LONGEST = 300

@@ -80,10 +80,3 @@ def test_a_full_disk_is_told_as_such(storage):
     storage.capacity = 10
     with pytest.raises(OutOfSpace):
         arriving().write(pattern(SMALL_BYTES + 1), storage=storage)
-
-
-def test_a_key_may_share_the_folder_of_another():
-    first = arriving()
-    other = arriving(beside=first.key)
-    assert other.key != first.key
-    assert other.key[:6] == first.key[:6]

@@ -67,7 +67,7 @@ def put_whole(caller, storage, batch, paths):
     group.record()
 
 
-def test_whole_files_cost_seven_together_however_many(ann, storage, batch):
+def test_a_whole_file_costs_seven_and_a_group_of_any_size_eight(ann, storage, batch):
     # The batch; again, and the paths; the files, the events, the counters, whether it is completed; over-full.
     assert queries_of(lambda: put_whole(ann, storage, batch, ["new"])) == 7
     assert queries_of(lambda: put_whole(ann, storage, batch, [f"new/{n}" for n in range(40)])) == 8

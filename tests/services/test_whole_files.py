@@ -156,6 +156,31 @@ def test_nothing_joins_a_sealed_batch_but_a_failed_file_of_it_may_be_sent_again(
     assert storage.count_keys("objects") == 1
 
 
+def test_a_failed_file_that_failed_once_more_with_another_size_since_the_look_is_counted_right(ann, storage):
+    batch = make_batch(ann)
+    abort_session(open_session(ann, storage, size=10, batch=batch, path="a"))
+    group = begin_files(ann, batch.pk, storage=storage)
+    arrival = arrive(group, "a", b"data")
+    group.look()
+    group.store()
+    abort_session(open_session(ann, storage, size=1000, batch=batch, path="a"))
+    group.record()
+    group.close()
+    assert codes([arrival]) == [None]
+    counted(batch, total_files=1, stored_count=1, failed_count=0, total_bytes=4, stored_bytes=4)
+
+
+def test_a_batch_that_is_sealed_before_the_look_refuses_before_a_byte_is_written(ann, storage):
+    batch = make_batch(ann)
+    group = begin_files(ann, batch.pk, storage=storage)
+    arrival = arrive(group, "a", b"data")
+    seal_batch(UploadBatch.objects.get(pk=batch.pk))
+    group.look()
+    assert codes([arrival]) == ["batch_sealed"]
+    group.store()
+    assert storage.count_keys("objects") == 0
+
+
 def test_a_batch_that_is_sealed_after_the_look_refuses_each_that_would_join(ann, storage):
     batch = make_batch(ann)
     abort_session(open_session(ann, storage, size=10, batch=batch, path="b"))

@@ -237,12 +237,30 @@ def test_real_curl_stores_a_file_and_a_pipe(ann_api, batch, tmp_path, need):
     assert listed == dict.fromkeys(["report 1.pdf", "pipe"], hashlib.sha256(LARGE).hexdigest())
 
 
-def test_no_bytes_are_left_of_what_was_refused(portal_server, ann_api, batch):
+@pytest.fixture
+def count_objects(portal_server):
+    """`count_objects()` gives how many objects the server's storage has."""
     objects = portal_server.data_dir / "storage" / "objects"
-    count = lambda: sum(1 for path in objects.rglob("*") if path.is_file())  # noqa: E731
-    before = count()
+    return lambda: sum(1 for path in objects.rglob("*") if path.is_file())
+
+
+def test_no_bytes_are_left_of_what_was_refused(ann_api, batch, count_objects):
+    before = count_objects()
     ann_api.put(f"{batch}/files/a", LARGE, headers={"Content-Digest": digest(b"else")})
     expect(201, ann_api.put(f"{batch}/files/a", LARGE))
     expect(200, ann_api.put(f"{batch}/files/a", LARGE))
     ann_api.put(f"{batch}/files/a", iter([LARGE[:-1], b"?"]))
-    assert count() == before + 1
+    assert count_objects() == before + 1
+
+
+def test_no_bytes_are_left_of_the_slower_of_two_with_the_same_bytes(ann_api, batch, connect, count_objects):
+    before, slower = count_objects(), connect()
+    head = slower.head("PUT", f"{batch}/files/a", f"Content-Length: {len(LARGE)}", "Expect: 100-continue")
+    slower.send(head)
+    # It has been looked at when the server asks for its body: the path was free.
+    assert slower.answer().status == 100
+    file = expect(201, ann_api.put(f"{batch}/files/a", LARGE))
+    slower.send(LARGE)
+    answer = slower.answer()
+    assert (answer.status, read_json(answer)["id"]) == (200, file["id"])
+    assert count_objects() == before + 1
