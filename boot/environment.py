@@ -40,6 +40,14 @@ def read_bool(name, default):
     return text in TRUE_WORDS
 
 
+def read_choice(name, default, *choices):
+    """Return the variable `name`, one of `choices`; refuses another word."""
+    text = read(name, default).lower()
+    if text not in choices:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}, not {text!r}")
+    return text
+
+
 def read_list(name, default=""):
     """Return the comma-separated variable `name` as a list without blanks."""
     return [item.strip() for item in read(name, default).split(",") if item.strip()]

@@ -42,5 +42,7 @@ def logging_config(level):
             "django.request": {"level": "ERROR"},
             "django.security.DisallowedHost": {"level": "CRITICAL"},
             "axes": {"level": "WARNING"},
+            # At DEBUG these write signed requests, and at INFO where credentials came from.
+            **{name: {"level": "WARNING"} for name in ("boto3", "botocore", "s3transfer", "urllib3")},
         },
     }

@@ -47,6 +47,11 @@ def database(data_dir):
     return entry
 
 
+def smallest_chunk(storage_url):
+    """Return the size in bytes below which the storage takes no part but the last: 5 MiB for S3."""
+    return 5 * 2**20 if storage_url.startswith("s3:") else 1
+
+
 class Base(Configuration):
     """What all configurations share."""
 
@@ -55,11 +60,15 @@ class Base(Configuration):
     PORTAL_STORAGE_URL = environment.read("PORTAL_STORAGE_URL") or f"file://{PORTAL_DATA_DIR / 'storage'}"
     PORTAL_MAX_FILE_SIZE = environment.read_int("PORTAL_MAX_FILE_SIZE", 5 * 2**40)
     PORTAL_CHUNK_SIZE = environment.read_int("PORTAL_CHUNK_SIZE", 8 * 2**20)
-    PORTAL_CHUNK_SIZE_MIN = environment.read_int("PORTAL_CHUNK_SIZE_MIN", 64 * 2**10)
+    PORTAL_CHUNK_SIZE_MIN = max(
+        environment.read_int("PORTAL_CHUNK_SIZE_MIN", 64 * 2**10), smallest_chunk(PORTAL_STORAGE_URL)
+    )
     PORTAL_CHUNK_SIZE_MAX = environment.read_int("PORTAL_CHUNK_SIZE_MAX", 5 * 2**30)
     PORTAL_SESSION_TTL_HOURS = environment.read_int("PORTAL_SESSION_TTL_HOURS", 168)
     PORTAL_MIN_FREE_BYTES = environment.read_int("PORTAL_MIN_FREE_BYTES", 256 * 2**20)
     PORTAL_FINALIZE_INLINE_BYTES = environment.read_int("PORTAL_FINALIZE_INLINE_BYTES", 256 * 2**20)
+    #: What becomes of a download where the store can sign URLs.
+    PORTAL_DOWNLOAD = environment.read_choice("PORTAL_DOWNLOAD", "redirect", "redirect", "proxy")
     PORTAL_PUBLIC_URL = environment.read("PORTAL_PUBLIC_URL").rstrip("/")
     PORTAL_TRUSTED_PROXIES = environment.read_networks("PORTAL_TRUSTED_PROXIES")
 

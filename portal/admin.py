@@ -15,6 +15,7 @@ from portal.models import (
     IdempotencyKey,
     IngestFile,
     OutboxEvent,
+    PartClaim,
     UploadBatch,
     UploadPart,
     UploadSession,
@@ -181,6 +182,17 @@ class UploadPartAdmin(ReadOnlyAdmin):
     search_ids = ("id", "session")
     search_fields = ("blake3__exact",)
     search_help_text = "A whole id, session id or digest."
+
+
+@admin.register(PartClaim)
+class PartClaimAdmin(ReadOnlyAdmin):
+    """Parts that are being written, where the storage has no locks."""
+
+    list_display = ("id", "session", "number", "lease_until")
+    exclude = ("token",)
+    list_select_related = ("session",)
+    search_ids = ("id", "session")
+    search_help_text = "A whole id or session id."
 
 
 @admin.register(OutboxEvent)

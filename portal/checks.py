@@ -8,7 +8,7 @@ from django.core.checks import Error, Tags, register
 from django.db import DatabaseError, connections
 from django.http.request import validate_host
 
-from portal.services.limits import CHUNK_STEP, MAX_PARTS
+from portal.services.limits import CHUNK_STEP, MAX_PARTS, session_lifetime
 from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
 
 
@@ -59,6 +59,20 @@ def check_storage(app_configs, **options):
     except (StorageMisconfigured, StorageUnavailable) as error:
         return [Error(str(error), id="portal.E005")]
     return []
+
+
+@register(Tags.files, deploy=True)
+def check_store(app_configs, **options):
+    """The storage answers and does all that the portal needs; what an operator should set there is a warning."""
+    try:
+        storage = get_storage()
+        storage.check()
+        advice = storage.advice(session_days=session_lifetime().days)
+    except StorageMisconfigured:
+        return []  # check_storage says so
+    except StorageUnavailable as error:
+        return [Error(str(error), id="portal.E009")]
+    return [checks.Warning(text, id="portal.W003") for text in advice]
 
 
 @register(Tags.database)

@@ -184,6 +184,11 @@ class PartBusy(Conflict):
     retry_after = 5
 
 
+class PresignUnsupported(Conflict):
+    code = "presign_unsupported"
+    detail = "The storage takes parts by way of the portal alone."
+
+
 class FileNotStored(Conflict):
     code = "file_not_stored"
     detail = "The file has no bytes to give: it is not STORED."

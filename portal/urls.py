@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import batches, bulk, events, files, service, sessions
+from portal.views import batches, bulk, events, files, presign, service, sessions
 
 urlpatterns = [
     path("batches", batches.BatchList.as_view(), name="batches"),
@@ -20,6 +20,12 @@ urlpatterns = [
     path("uploads/sessions", sessions.SessionList.as_view(), name="sessions"),
     path("uploads/sessions/<uuid:session_id>", sessions.SessionDetail.as_view(), name="session"),
     path("uploads/sessions/<uuid:session_id>/parts", sessions.SessionParts.as_view(), name="session-parts"),
+    path("uploads/sessions/<uuid:session_id>/presign", presign.SessionPresign.as_view(), name="session-presign"),
+    path(
+        "uploads/sessions/<uuid:session_id>/parts/<int:number>/complete",
+        presign.PartComplete.as_view(),
+        name="part-complete",
+    ),
     path(
         "uploads/sessions/<uuid:session_id>/finalize",
         sessions.SessionFinalize.as_view(),

@@ -6,16 +6,28 @@ from portal.models import (
     IdempotencyKey,
     IngestFile,
     OutboxEvent,
+    PartClaim,
     UploadBatch,
     UploadPart,
     UploadSession,
 )
 from portal.services.events import number_events
 from portal.services.idempotency import claim_key
+from portal.services.part_claims import claim_parts
 from portal.storage import get_storage
 from tests.samples import make_batch, make_token, open_session, send_parts, store_file
 
-MODELS = [ApiToken, EventCounter, IdempotencyKey, IngestFile, OutboxEvent, UploadBatch, UploadPart, UploadSession]
+MODELS = [
+    ApiToken,
+    EventCounter,
+    IdempotencyKey,
+    IngestFile,
+    OutboxEvent,
+    PartClaim,
+    UploadBatch,
+    UploadPart,
+    UploadSession,
+]
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>{{ 7|add:7 }}%s&amp;"
 
 
@@ -35,6 +47,7 @@ def make_rows(ann):
     UploadSession.objects.filter(pk=session.pk).update(claim_token=session.pk)
     make_token(ann, name=HOSTILE[:100])
     claim_key(ann, HOSTILE, "0" * 64)
+    claim_parts(open_session(ann, storage).pk, [1]).forget()
     number_events()
     return {model: list(model.objects.all()) for model in MODELS}
 

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from tests.api import Api
 from tests.needs import need_tool
+from tests.s3 import CREDENTIALS, S3Server
 from tests.samples import make_caller
 from tests.server import LiveServer, own_database
 from tests.strict import StrictStorage
@@ -71,6 +72,28 @@ def fresh_database(tmp_path_factory):
 def portal_server(tmp_path_factory, fresh_database):
     """The portal as it is run, one for each process of the test run, with its own folder and database."""
     with fresh_database() as url, LiveServer(tmp_path_factory.mktemp("portal"), database_url=url) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _s3_credentials():
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory, _s3_credentials):
+    """A running S3 server that keeps its objects in a folder, one for each process of the test run."""
+    with S3Server("rclone", tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory, _s3_credentials):
+    """A running S3 server with conditional writes and lifecycle rules, one for each process of the test run."""
+    with S3Server("ministack", tmp_path_factory.mktemp("ministack")) as server:
         yield server
 
 

@@ -72,6 +72,12 @@ ROWS = {
     ("/uploads/sessions/{}/parts/{}", "PUT"): Row(
         "/uploads/sessions/{open}/parts/1", (UPLOAD,), 200, {"data": b"x" * CHUNK}
     ),
+    ("/uploads/sessions/{}/presign", "POST"): Row(
+        "/uploads/sessions/{open}/presign", (UPLOAD,), 409, {"json": {"parts": [[1, 1]]}}
+    ),
+    ("/uploads/sessions/{}/parts/{}/complete", "POST"): Row(
+        "/uploads/sessions/{open}/parts/1/complete", (UPLOAD,), 409, {"json": {}}
+    ),
     ("/uploads/sessions/{}/finalize", "POST"): Row("/uploads/sessions/{ready}/finalize", (UPLOAD,)),
     ("/limits", "GET"): Row("/limits", EVERY_SCOPE),
     ("/healthz", "GET"): Row("/healthz"),

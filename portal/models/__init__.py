@@ -4,7 +4,7 @@ from portal.models.batches import UploadBatch
 from portal.models.files import IngestFile
 from portal.models.idempotency import IdempotencyKey
 from portal.models.outbox import EventCounter, OutboxEvent
-from portal.models.parts import UploadPart
+from portal.models.parts import PartClaim, UploadPart
 from portal.models.sessions import UploadSession
 from portal.models.tokens import ApiToken
 
@@ -14,6 +14,7 @@ __all__ = [
     "IdempotencyKey",
     "IngestFile",
     "OutboxEvent",
+    "PartClaim",
     "UploadBatch",
     "UploadPart",
     "UploadSession",

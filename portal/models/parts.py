@@ -16,9 +16,12 @@ class UploadPart(models.Model):
     #: 1-based, as S3 numbers them.
     number = models.IntegerField()
     size_bytes = models.BigIntegerField()
-    blake3 = models.CharField(max_length=64)
+    #: Empty where the client sent the part to the storage itself: then `etag` says which bytes it has.
+    blake3 = models.CharField(max_length=64, blank=True)
     #: Kept when the client sent one with the part (Content-Digest).
     sha256 = models.CharField(max_length=64, blank=True)
+    #: What the storage calls it, where that keeps parts.
+    etag = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -31,8 +34,29 @@ class UploadPart(models.Model):
         return f"part {self.number} of {self.session_id}"
 
 
+class PartClaim(models.Model):
+    """The right to write one part, where the storage has no locks; gone once the part is recorded or given up."""
+
+    id = id_field()
+    session = models.ForeignKey(UploadSession, on_delete=models.CASCADE, related_name="part_claims", db_index=False)
+    number = models.IntegerField()
+    #: The same for all parts that one writer claimed together.
+    token = models.UUIDField(db_index=True)
+    #: By the database's clock; renewed for as long as the writer's process lives.
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["lease_until"], name="part_claim_lease")]
+        constraints = [models.UniqueConstraint(fields=["session", "number"], name="part_claimed_once")]
+
+    def __str__(self):
+        return f"claim on part {self.number} of {self.session_id}"
+
+
 #: The statements of every part that comes in.
 FIND_PART = Prepared(
-    lambda: UploadPart.objects.filter(**slots(UploadPart, "session_id", "number")).values_list("size_bytes", "blake3")
+    lambda: UploadPart.objects.filter(**slots(UploadPart, "session_id", "number")).values_list(
+        "size_bytes", "blake3", "etag"
+    )
 )
 INSERT_PART = Prepared(lambda: UploadPart(**slots(UploadPart)))

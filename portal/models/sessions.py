@@ -47,7 +47,8 @@ class UploadSession(models.Model):
     TRANSITIONS = {
         Status.INIT: {Status.IN_PROGRESS, Status.FINALIZING, Status.ABORTED, Status.EXPIRED},
         Status.IN_PROGRESS: {Status.FINALIZING, Status.ABORTED, Status.EXPIRED},
-        Status.FINALIZING: {Status.COMPLETE, Status.FAILED},
+        # Back to IN_PROGRESS where the storage has other bytes than those of the parts on record.
+        Status.FINALIZING: {Status.COMPLETE, Status.FAILED, Status.IN_PROGRESS},
         Status.COMPLETE: set(),
         Status.FAILED: set(),
         Status.ABORTED: set(),
@@ -77,6 +78,8 @@ class UploadSession(models.Model):
     attempts = models.IntegerField(default=0)
     #: Where the bytes go; made once, kept before any byte moves.
     object_key = models.CharField(max_length=80, blank=True)
+    #: What the storage calls this upload, if anything.
+    upload_id = models.CharField(max_length=1024, blank=True)
     bytes_removed = models.BooleanField(default=False)
 
     objects = UploadSessionQuerySet.as_manager()
@@ -125,7 +128,7 @@ class UploadSession(models.Model):
 
 
 #: What a part needs to know of its session.
-GRID_FIELDS = ("id", "status", "chunk_size_bytes", "total_parts", "total_size_bytes")
+GRID_FIELDS = ("id", "status", "chunk_size_bytes", "total_parts", "total_size_bytes", "upload_id")
 FIND_GRID = Prepared(
     lambda: UploadSession.objects.filter(**slots(UploadSession, "id", "owner_id"), file__isnull=False).values_list(
         *GRID_FIELDS

@@ -5,6 +5,7 @@ from rest_framework import serializers
 from portal.models import UploadSession
 from portal.serializers.bodies import BodyIn
 from portal.serializers.texts import IdField, MetadataField, NameField, PathField, Sha256Field, WholeNumberField
+from portal.services.part_records import describe_part
 from portal.services.sessions import missing_ranges
 
 BIGINT_MAX = 2**63 - 1
@@ -63,9 +64,9 @@ class SessionPage(serializers.Serializer):
 
 
 class PartDigest(serializers.Serializer):
-    """A part's digest, lower-case hex."""
+    """A part's digest, lower-case hex: BLAKE3; of a part that went to the store itself, what that calls it."""
 
-    algorithm = serializers.ChoiceField(choices=["blake3"])
+    algorithm = serializers.ChoiceField(choices=["blake3", "md5", "etag"])
     value = serializers.CharField()
 
 
@@ -102,13 +103,9 @@ def session_members(session, received):
     return render_session(row | {"file__batch_id": session.file.batch_id, "received_parts": received})
 
 
-PART_FIELDS = ("number", "size_bytes", "blake3")
+PART_FIELDS = ("number", "size_bytes", "blake3", "etag")
 
 
 def render_part(row):
     """Return the members of a part from a dict of PART_FIELDS."""
-    return {
-        "part_number": row["number"],
-        "size_bytes": row["size_bytes"],
-        "digest": {"algorithm": "blake3", "value": row["blake3"]},
-    }
+    return describe_part(**row)

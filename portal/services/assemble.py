@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
@@ -10,9 +11,9 @@ from portal import exceptions
 from portal.exceptions import StatusConflict
 from portal.models import UploadSession
 from portal.services import cleanup
-from portal.services.outcomes import record_failed, record_stored
+from portal.services.outcomes import record_failed, record_stored, return_parts
 from portal.services.space import storage_errors
-from portal.storage.base import RangeBusy
+from portal.storage.base import PartsChanged, RangeBusy
 
 logger = logging.getLogger("portal.finalize")
 
@@ -35,18 +36,24 @@ def work_claim(claim, *, storage):
 
 def _work(claim, storage):
     session = claim.session
+    parts = list(session.parts.order_by("number").values_list("number", "size_bytes", "blake3", "etag"))
+    etags = [(number, etag) for number, _, _, etag in parts]
+    hold = partial(storage.hold, session.staging_key, session.object_key, upload=session.upload_id, etags=etags)
     try:
-        with storage_errors(), storage.hold(session.staging_key, session.object_key) as held:
+        with storage_errors(), hold() as held:
             claim.beat()
-            failure, sha256 = _verify(session, held, claim)
+            failure, sha256 = _verify(session, parts, held, claim)
             if failure is None:
                 held.publish()
                 # The lock on the file is kept until the outcome of this is known.
-                _publish(claim, sha256, storage.backend)
+                _publish(claim, sha256, storage)
             else:
                 _fail(claim, failure)
     except RangeBusy:
         claim.put_off(timedelta(seconds=1), count=False)
+    except PartsChanged as error:
+        logger.warning("parts %s of session %s are to be sent again", error.numbers, session.pk)
+        return_parts(claim, error.numbers)
     except FileNotFoundError:
         if session.attempts + 1 < LOST_AFTER_ATTEMPTS:
             claim.put_off(_backoff(session))
@@ -60,14 +67,15 @@ def _work(claim, storage):
             cleanup.remove_bytes(session, storage=storage, to_trash=failure is exceptions.BytesDamaged)
 
 
-def _verify(session, held, claim):
+def _verify(session, parts, held, claim):
     """Return `(failure, sha256)`: the error that the bytes deserve, or None."""
-    parts = list(session.parts.order_by("number").values_list("size_bytes", "blake3"))
-    sizes = [size for size, _ in parts]
+    sizes = [size for _, size, _, _ in parts]
     if len(parts) != session.total_parts or sum(sizes) != session.total_size_bytes:
         return exceptions.BytesDamaged, ""
     sha256, digests = held.digest(sizes, beat=claim.beat)
-    if digests != [digest for _, digest in parts] or held.size != session.total_size_bytes:
+    # Of a part that its client sent to the store, the store's own ETag is all that is known: `hold` compares that.
+    same = all(known in ("", digest) for (_, _, known, _), digest in zip(parts, digests, strict=True))
+    if not same or held.size != session.total_size_bytes:
         logger.critical("bytes of session %s are not those that were recorded", session.pk)
         return exceptions.BytesDamaged, sha256
     if session.declared_sha256 and session.declared_sha256 != sha256:
@@ -75,11 +83,11 @@ def _verify(session, held, claim):
     return None, sha256
 
 
-def _publish(claim, sha256, backend):
+def _publish(claim, sha256, storage):
     """Record the file as STORED; when the answer to COMMIT is lost, the row itself says what became of it."""
     session = claim.session
     try:
-        record_stored(session, sha256=sha256, backend=backend, where=claim.held)
+        record_stored(session, sha256=sha256, storage=storage, where=claim.held)
     except (OperationalError, InterfaceError):
         connection.close()
         if UploadSession.objects.get(pk=session.pk).status != UploadSession.Status.COMPLETE:

@@ -58,7 +58,7 @@ def remove_bytes(session, *, storage, to_trash=False):
     remove_object = storage.trash_object if to_trash else storage.remove_object
     try:
         with storage_errors():
-            remove_staging(row.staging_key)
+            remove_staging(row.staging_key, upload=row.upload_id)
             if row.object_key:
                 remove_object(row.object_key)
     except PortalError:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django.db.models import Q
@@ -22,13 +23,14 @@ logger = logging.getLogger("portal.storage")
 
 @dataclass(frozen=True)
 class Content:
-    """The bytes of a STORED file, open for reading; sizes in bytes."""
+    """The bytes of a STORED file, open for reading, or the URL where the store gives them out; sizes in bytes."""
 
     file_id: UUID
     size: int
     sha256: str
     filename: str
-    stored: StoredObject
+    stored: StoredObject | None = None
+    url: str | None = None
 
 
 def list_files(caller, fields, *, status=None, loose=False, **page):
@@ -41,12 +43,21 @@ def list_files(caller, fields, *, status=None, loose=False, **page):
     return read_page(rows, fields, newest_first=True, **page)
 
 
-def open_content(caller, file_id, *, storage):
-    """Open the bytes of a STORED file; raises NotFound, FileNotStored, StorageUnavailable."""
+def open_content(caller, file_id, *, storage, redirect=None):
+    """Open the bytes of a STORED file, or with `redirect(filename)` have the store sign a URL, if it can.
+
+    `redirect` returns `(method, Content-Disposition)`, what is asked for. Raises NotFound, FileNotStored,
+    StorageUnavailable.
+    """
     caller.require(access.READ, access.SERVICE)
     file = access.get_file(caller, file_id)
     if file.status != IngestFile.Status.STORED:
         raise FileNotStored
+    content = partial(Content, file.pk, file.size_bytes, file.sha256, file.original_filename)
+    if redirect and storage.presigns:
+        method, disposition = redirect(file.original_filename)
+        with storage_errors():
+            return content(url=storage.sign_content(file.storage_key, method=method, disposition=disposition).url)
     try:
         with storage_errors():
             stored = storage.open_object(file.storage_key)
@@ -56,7 +67,7 @@ def open_content(caller, file_id, *, storage):
         stored.close()
         logger.error("file %s has %d bytes in storage, not %d", file.pk, stored.size, file.size_bytes)
         raise StorageUnavailable("The bytes of this file are not all there.")
-    return Content(file.pk, file.size_bytes, file.sha256, file.original_filename, stored)
+    return content(stored=stored)
 
 
 def delete_file(file, *, storage):

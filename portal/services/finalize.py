@@ -10,7 +10,8 @@ from portal.exceptions import MissingParts, NotFound, SessionClosed, StatusConfl
 from portal.models import UploadSession
 from portal.services.assemble import work_claim
 from portal.services.claims import claim_session, take_over
-from portal.services.sessions import missing_ranges, read_again, received_ranges
+from portal.services.presign import pick_up_parts, still_missing
+from portal.services.sessions import read_again
 
 Status = UploadSession.Status
 
@@ -35,7 +36,7 @@ def finalize_session(session, *, storage):
     Safe to call again: the answer is the same. Raises MissingParts (the session stays open), SessionClosed, NotFound
     (the file was deleted meanwhile), or the error that failed the session, such as Sha256Mismatch.
     """
-    claim = _claim_if_open(session)
+    claim = _claim_if_open(session, storage)
     if claim is None and session.status == Status.FINALIZING:
         claim = take_over(session)  # whoever had it died, or left it: no need to wait for the worker's round
     if claim is not None:
@@ -57,7 +58,7 @@ def _finalize_one(session, storage):
     try:
         if session is None:
             raise NotFound
-        claim = _claim_if_open(session)
+        claim = _claim_if_open(session, storage)
         if claim is not None and session.total_size_bytes <= QUICK_BYTES:
             work_claim(claim, storage=storage)
         elif claim is not None:
@@ -79,11 +80,13 @@ def finalize_again(*, storage, limit=100):
     return worked
 
 
-def _claim_if_open(session):
+def _claim_if_open(session, storage):
     """Return our claim, or None when the session is being finalized or has ended."""
     while session.status in UploadSession.OPEN:
         if session.completed_parts < session.total_parts:
-            missing = missing_ranges(received_ranges(session), session.total_parts)
+            # Clients may have sent some to the store themselves.
+            pick_up_parts(session, storage=storage)
+            missing = still_missing(session)
             if missing:
                 raise MissingParts(missing_parts=missing)
         try:
@@ -130,6 +133,9 @@ def _outcome(session):
         if session.file is None:
             raise NotFound
         return session.file
+    if session.status in UploadSession.OPEN:
+        # The storage had other bytes for some: they were taken off the record.
+        raise MissingParts(missing_parts=still_missing(session))
     if session.status == Status.FAILED:
         raise FAILURES.get(session.error["code"], SessionClosed)(session.error["detail"])
     raise SessionClosed

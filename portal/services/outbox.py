@@ -6,16 +6,18 @@ from uuid_utils.compat import uuid7
 from portal.models import OutboxEvent, UploadBatch
 
 
-def record_file_uploaded(session, file):
-    """Write `file.uploaded` for `file`, which has just become STORED by `session`."""
-    _record(OutboxEvent.Type.FILE_UPLOADED, session, file, _stored_members(file))
+def record_file_uploaded(session, file, storage):
+    """Write `file.uploaded` for `file`, which has just become STORED in `storage` by `session`."""
+    _record(OutboxEvent.Type.FILE_UPLOADED, session, file, _stored_members(file, storage))
 
 
-def record_files_uploaded(files):
-    """Write `file.uploaded` for each of `files`, which have just become STORED without a session; one statement."""
+def record_files_uploaded(files, storage):
+    """Write `file.uploaded` for each of `files`, just STORED in `storage` without a session; one statement."""
     kind = OutboxEvent.Type.FILE_UPLOADED
     # Without a session the file itself is what the event tells of: it becomes STORED once.
-    events = [_fill(_event_of(kind, file, file.pk), _stored_members(file) | _actor_members(file)) for file in files]
+    events = [
+        _fill(_event_of(kind, file, file.pk), _stored_members(file, storage) | _actor_members(file)) for file in files
+    ]
     OutboxEvent.objects.bulk_create(events)
 
 
@@ -73,9 +75,9 @@ def _actor_members(file):
     return {"actor": {"user_id": file.owner_id, "username": file.owner.get_username()}}
 
 
-def _stored_members(file):
-    storage = {"backend": file.storage_backend, "bucket": None, "key": file.storage_key}
-    return {"file": _file_members(file) | {"storage": storage}}
+def _stored_members(file, storage):
+    place = {"backend": file.storage_backend, "bucket": storage.bucket, "key": storage.public_key(file.storage_key)}
+    return {"file": _file_members(file) | {"storage": place}}
 
 
 def _file_members(file):

@@ -2,7 +2,8 @@
 
 from copy import copy
 
-from django.db.models import F, Q
+from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from portal.models import IngestFile, UploadBatch, UploadSession
@@ -16,7 +17,7 @@ class Overshoot(Exception):
     """Together they are more files than the batch expects: those that are too many must be refused one by one."""
 
 
-def record_stored(session, *, sha256, backend, where):
+def record_stored(session, *, sha256, storage, where):
     """Make the file of `session` STORED; raises StatusConflict when the claim in `where` is no longer ours.
 
     The bytes are durable at `session.object_key` before this is called.
@@ -24,18 +25,18 @@ def record_stored(session, *, sha256, backend, where):
     file = session.file
     with write_transaction():
         advance(session, UploadSession.Status.COMPLETE, where=where, claim_token=None, lease_until=None)
-        file.sha256, file.storage_backend, file.storage_key = sha256, backend, session.object_key
+        file.sha256, file.storage_backend, file.storage_key = sha256, storage.backend, session.object_key
         file.stored_at, file.error = timezone.now(), None
         advance(
             file,
             IngestFile.Status.STORED,
             sha256=sha256,
-            storage_backend=backend,
+            storage_backend=storage.backend,
             storage_key=session.object_key,
             stored_at=file.stored_at,
             error=None,
         )
-        outbox.record_file_uploaded(session, file)
+        outbox.record_file_uploaded(session, file, storage)
         update_batch_counters(file.batch_id, stored=1, stored_bytes=file.size_bytes)
 
 
@@ -54,13 +55,36 @@ def record_failed(session, to, *, code, detail, where=None):
         update_batch_counters(file.batch_id, failed=1)
 
 
-def record_whole(owner, batch, arrivals, *, backend, keep=None):
+def return_parts(claim, numbers):
+    """Take parts off the record of the claimed session, which is open again: they are missing.
+
+    For storages that let others write as well: what was acknowledged is not what they have now.
+    """
+    session = claim.session
+    parts = session.parts.filter(number__in=numbers)
+    with write_transaction():
+        gone = parts.aggregate(count=Count("pk"), size=Coalesce(Sum("size_bytes"), 0))
+        advance(
+            session,
+            UploadSession.Status.IN_PROGRESS,
+            where=claim.held,
+            completed_parts=F("completed_parts") - gone["count"],
+            received_bytes=F("received_bytes") - gone["size"],
+            claim_token=None,
+            lease_until=None,
+            attempts=0,
+        )
+        parts.delete()
+    session.refresh_from_db(fields=["completed_parts", "received_bytes"])
+
+
+def record_whole(owner, batch, arrivals, *, storage, keep=None):
     """Make the files of `arrivals` STORED, new ones or FAILED ones that are opened again; return them, in order.
 
     Their bytes are durable. All or none: raises IntegrityError (a path was taken), StatusConflict (a FAILED file
     changed), Overshoot, or what closes the batch. `keep(file)` runs in the transaction.
     """
-    files = [_describe(arrival, owner, batch, backend) for arrival in arrivals]
+    files = [_describe(arrival, owner, batch, storage.backend) for arrival in arrivals]
     pairs = list(zip(arrivals, files, strict=True))
     new = [file for arrival, file in pairs if not arrival.reopens]
     again = sorted((file for arrival, file in pairs if arrival.reopens), key=lambda file: file.pk)
@@ -70,7 +94,7 @@ def record_whole(owner, batch, arrivals, *, backend, keep=None):
         insert_stored(new)
         for file in again:
             _store_again(file)
-        outbox.record_files_uploaded(files)
+        outbox.record_files_uploaded(files, storage)
         for file in files if keep else ():
             keep(file)
         if batch is not None:

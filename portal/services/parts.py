@@ -6,7 +6,6 @@ The order of the steps is the safety of it; aikb/architecture.md, "Writing a par
 import hashlib
 
 from blake3 import blake3
-from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from portal import access
 from portal.exceptions import (
@@ -20,27 +19,14 @@ from portal.exceptions import (
     WrongPartSize,
 )
 from portal.models import UploadPart, UploadSession
-from portal.models.parts import FIND_PART, INSERT_PART
 from portal.models.sessions import FIND_OPEN
-from portal.services.limits import session_lifetime
-from portal.services.pages import read_page
+from portal.services.part_claims import claim_parts
+from portal.services.part_records import describe_part, find_part, put_on_record
 from portal.services.space import refuse_when_full, storage_errors
 from portal.services.transactions import write_transaction
-from portal.services.transitions import raise_fence, record_part_in
+from portal.services.transitions import raise_fence
 
-
-def describe_part(part):
-    """Return a part as the API shows it; the digest is BLAKE3, lower-case hex."""
-    return {
-        "part_number": part.number,
-        "size_bytes": part.size_bytes,
-        "digest": {"algorithm": "blake3", "value": part.blake3},
-    }
-
-
-def list_parts(session, fields, **page):
-    """Return a Page of the session's recorded parts, by number."""
-    return read_page(session.parts.all(), fields, key="number", **page)
+LOST = "The bytes of this session cannot be found."
 
 
 def begin_part(caller, session_id, number, length, *, storage, expected_sha256=None):
@@ -77,10 +63,11 @@ class PartWriter:
         self.session, self.number, self.length, self.storage = session, number, length, storage
         self.expected_sha256 = expected_sha256
         self.range = None
+        self._claim = None
         self.seen = 0
         # What is written is hashed once, by its range; only what is compared is hashed here.
-        self._blake3 = blake3()
-        self._digest = self._blake3.hexdigest
+        self._compared = blake3()
+        self._digest = self._compared.hexdigest
         self._sha256 = hashlib.sha256() if expected_sha256 else None
         self._part = self._find()
 
@@ -102,7 +89,7 @@ class PartWriter:
         with storage_errors():
             if self.range is None:
                 self.range = self._open_range()
-            if not self.range.try_lock():
+            if not self._lock():
                 return False
             # Whoever held the range before may have recorded the part, or the session may have closed meanwhile.
             self._look_again()
@@ -124,7 +111,7 @@ class PartWriter:
         if self._sha256:
             self._sha256.update(data)
         if self.recorded:
-            self._blake3.update(data)
+            self._compared.update(data)
         else:
             with storage_errors():
                 self.range.write(data)
@@ -136,8 +123,7 @@ class PartWriter:
         if self._sha256 and self._sha256.digest() != self.expected_sha256:
             raise DigestMismatch
         if not self.recorded:
-            with storage_errors():
-                self.range.sync()
+            self._sync()
 
     def record(self):
         """Put the part on record, or compare it with what is; return the part's answer.
@@ -146,23 +132,43 @@ class PartWriter:
         """
         if not self.recorded:
             self._part = self._insert()
-        if self._part.blake3 != self._digest():
+        known = self._part.blake3 or self._part.etag.strip('"')
+        if known != self._digest():
             raise PartConflict
-        return describe_part(self._part)
+        return describe_part(self.number, self._part.size_bytes, self._part.blake3, self._part.etag)
 
     def close(self):
-        """Close the descriptor, which gives up the range; safe to call twice."""
+        """Close the descriptor, which gives up the range; safe to call twice. Gives up a claim: asks the database."""
         if self.range is not None:
             self.range.close()
+        if self._claim is not None:
+            claim, self._claim = self._claim, None
+            claim.release()
+
+    def _sync(self):
+        try:
+            with storage_errors():
+                self.range.sync()
+        except FileNotFoundError as error:
+            # A store says only now that this upload is gone: aborted, or expired there.
+            raise StorageUnavailable(LOST) from error
+
+    def _lock(self):
+        if not self.range.try_lock():
+            return False
+        if not self.storage.locks:
+            self._claim = self._claim or claim_parts(self.session_id, [self.number])
+        return self.storage.locks or self._claim is not None
 
     def _open_range(self):
         offset = (self.number - 1) * self.session.chunk_size_bytes
+        options = {"offset": offset, "length": self.length, "number": self.number, "upload": self.session.upload_id}
         try:
-            return self.storage.open_part(self.session.staging_key, offset=offset, length=self.length)
+            return self.storage.open_part(self.session.staging_key, **options)
         except FileNotFoundError as error:
             # An abort, an expiry or a finalize took the staging file; otherwise the disk lost it.
             self._look_again()
-            raise StorageUnavailable("The bytes of this session cannot be found.") from error
+            raise StorageUnavailable(LOST) from error
 
     def _look_again(self):
         if not FIND_OPEN.rows(id=self.session_id):
@@ -170,9 +176,12 @@ class PartWriter:
         self._part = self._find()
 
     def _find(self):
-        for size_bytes, digest in FIND_PART.rows(session_id=self.session_id, number=self.number):
-            return UploadPart(session_id=self.session_id, number=self.number, size_bytes=size_bytes, blake3=digest)
-        return None
+        part = find_part(self.session_id, self.number)
+        if part is not None and not part.blake3:
+            # Sent to the store by the client: what that calls it, the MD5 as a rule, is all that is known.
+            self._compared = hashlib.md5(usedforsecurity=False)
+            self._digest = self._compared.hexdigest
+        return part
 
     def _insert(self):
         part = UploadPart(
@@ -181,20 +190,11 @@ class PartWriter:
             size_bytes=self.length,
             blake3=self._digest(),
             sha256=self._sha256.hexdigest() if self._sha256 else "",
+            etag=self.range.etag,
         )
-        try:
-            # COMMIT is sent only after the UPDATE of the session has answered.
-            with write_transaction():
-                INSERT_PART.write(
-                    **{field.attname: getattr(part, field.attname) for field in part._meta.concrete_fields}
-                )
-                record_part_in(self.session_id, size=self.length, lifetime=session_lifetime())
-        except IntegrityError:
-            part = self._find()
-        except (OperationalError, InterfaceError):
-            # The answer to COMMIT may be what was lost: the row itself says.
-            connection.close()
-            part = self._find()
-        if part is None:
+        recorded = put_on_record(part, self._claim)
+        if recorded is None:
             raise DatabaseUnavailable("The part could not be recorded; send it again.")
-        return part
+        if recorded is part:
+            self._claim = self._claim and self._claim.forget()
+        return recorded

@@ -16,6 +16,7 @@ from portal.services.pages import read_page
 from portal.services.space import refuse_when_full, storage_errors
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
+from portal.storage.keys import object_key_of
 
 #: Clean-up may take bytes that no row names after a day; an opening must be over long before.
 OPENING_LIMIT_SECONDS = 3600
@@ -56,7 +57,10 @@ def create_session(
     began = time.monotonic()
     refuse_when_full(storage)
     with storage_errors():
-        storage.create_staging(session.staging_key)
+        session.upload_id = storage.create_staging(session.staging_key, single=session.total_parts <= 1)
+    if not storage.locks:
+        # The bytes are at the place of the object from the first one on: the row must name it.
+        session.object_key = object_key_of(session.staging_key)
     if time.monotonic() - began > OPENING_LIMIT_SECONDS:
         raise StorageUnavailable("The storage took too long to open the session; try again.")
     # 2 File, session, kept answer, counters: together or not at all.

@@ -1,6 +1,6 @@
 """The one place where a status is written: compare-and-set, so that each move happens once on any database."""
 
-from django.db.models import BigIntegerField, DurationField, F, Q
+from django.db.models import BigIntegerField, DurationField, F, IntegerField, Q
 from django.db.models.functions import Now
 
 from portal.exceptions import SessionClosed, StatusConflict
@@ -12,7 +12,7 @@ _COUNT_PART = Prepared(
         UploadSession.objects.open().filter(**slots(UploadSession, "id")),
         {
             "status": UploadSession.Status.IN_PROGRESS,
-            "completed_parts": F("completed_parts") + 1,
+            "completed_parts": F("completed_parts") + Slot("count", IntegerField()),
             "received_bytes": F("received_bytes") + Slot("size", BigIntegerField()),
             "expires_at": Now() + Slot("lifetime", DurationField()),
         },
@@ -60,13 +60,13 @@ def remove_row(row, *, where=None):
     type(row).objects.filter(pk=row.pk).delete()
 
 
-def record_part_in(session_id, *, size, lifetime):
-    """Count one part of `size` bytes into its session and move its end on by `lifetime`, while it is open.
+def record_part_in(session_id, *, size, lifetime, count=1):
+    """Count one part, or several, of `size` bytes into the session and move its end on by `lifetime`, while it is open.
 
     Raises SessionClosed otherwise; called inside the transaction that inserts the part, which then rolls back. This
     one UPDATE both counts the part and keeps the session open until the commit.
     """
-    if not _COUNT_PART.write(id=session_id, size=size, lifetime=lifetime):
+    if not _COUNT_PART.write(id=session_id, size=size, count=count, lifetime=lifetime):
         raise SessionClosed
 
 

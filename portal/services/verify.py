@@ -53,6 +53,9 @@ def verify_sessions(*, storage) -> Iterator[Finding]:
     """Yield what is wrong with the recorded parts of sessions that have not ended; nothing may write meanwhile."""
     alive = (*UploadSession.OPEN, UploadSession.Status.FINALIZING)
     for session in UploadSession.objects.filter(status__in=alive).order_by("id").iterator():
+        if not storage.locks:
+            yield from _compare_parts(session, storage)
+            continue
         sizes = [session.part_size(number) for number in range(1, session.total_parts + 1)]
         try:
             with storage.hold(session.staging_key, session.object_key or new_object_key()) as held:
@@ -69,6 +72,24 @@ def verify_sessions(*, storage) -> Iterator[Finding]:
         for number, blake3 in session.parts.order_by("number").values_list("number", "blake3").iterator():
             if digests[number - 1] != blake3:
                 yield Finding(f"session {session.pk}", "part_differs", f"part {number} has other bytes")
+
+
+def _compare_parts(session, storage):
+    """Yield what differs between the recorded parts of a session and those that the storage lists."""
+    subject, recorded = f"session {session.pk}", session.parts.order_by("number").values_list("number", "etag")
+    try:
+        listed = {part.number: part.etag for part in storage.list_parts(session.object_key, session.upload_id)}
+    except FileNotFoundError:
+        # Put together already, and then finalize looks at the whole; or never begun.
+        if session.status != UploadSession.Status.FINALIZING and session.completed_parts:
+            yield Finding(subject, "missing", "its upload is gone")
+        return
+    except StorageUnavailable as error:
+        yield Finding(subject, "unreadable", str(error))
+        return
+    for number, etag in recorded.iterator():
+        if listed.get(number) != etag:
+            yield Finding(subject, "part_differs", f"part {number} has other bytes")
 
 
 def verify_named(*, storage) -> Iterator[Finding]:

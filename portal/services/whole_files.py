@@ -172,7 +172,7 @@ class FileGroup:
         for arrival in arrivals:
             arrival.unsure = True
         try:
-            files = record_whole(self.owner, self.batch, arrivals, backend=self.storage.backend, keep=keep)
+            files = record_whole(self.owner, self.batch, arrivals, storage=self.storage, keep=keep)
         except (PortalError, IntegrityError, Overshoot):
             for arrival in arrivals:
                 arrival.unsure = False

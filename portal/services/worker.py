@@ -11,6 +11,7 @@ from portal.exceptions import PortalError
 from portal.services import cleanup
 from portal.services.events import number_events
 from portal.services.finalize import finalize_again
+from portal.services.part_claims import drop_old_claims
 
 logger = logging.getLogger("portal.worker")
 
@@ -52,8 +53,9 @@ def clean_up(*, storage, sweep=True, progress=lambda step: None, stopped=lambda:
     done.expired = repeat(lambda: cleanup.expire_sessions(storage=storage))
     progress("taking up finalizes")
     done.finalized = repeat(lambda: finalize_again(storage=storage, limit=1))
-    progress("dropping old idempotency keys")
+    progress("dropping old idempotency keys and claims")
     done.keys_dropped = repeat(cleanup.drop_old_idempotency_keys)
+    repeat(drop_old_claims)
     if not stopped():
         progress("removing dead bytes")
         done.removed = cleanup.remove_dead_bytes(storage=storage)

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from portal.storage.base import NoSpace, RangeBusy, Storage, StorageMisconfigured, StorageUnavailable
 from portal.storage.local import LocalStorage
@@ -18,8 +19,12 @@ def get_storage() -> Storage:
 
 @cache
 def _open_storage(url):
+    if url.startswith("s3://"):
+        # Imported only where it is used: the library behind it takes a while.
+        return import_string("portal.storage.s3.S3Storage")(url)
     # Taken as it stands, never percent-decoded: a folder may have any name, and the default is a path.
     folder = url.removeprefix("file://")
     if folder == url or not folder.startswith("/") or not folder.strip("/"):
-        raise StorageMisconfigured(f"PORTAL_STORAGE_URL must be file:///absolute/folder, not {url!r}.")
+        detail = f"PORTAL_STORAGE_URL must be file:///absolute/folder or s3://bucket/prefix, not {url!r}."
+        raise StorageMisconfigured(detail)
     return LocalStorage(Path(folder))

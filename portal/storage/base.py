@@ -6,14 +6,18 @@ their object (`publish`); `open_object` gives them out. A file that comes in one
 to an object that nobody names yet (`create_object`, `finish_objects`). What nobody names any more is removed,
 or goes by way of the trash.
 
+What a backend calls an upload (`create_staging` returns it) and a part (`PartRange.etag`) is kept by the caller
+and handed in again; both are empty where keys are enough.
+
 A staging key is `<2 hex>/<32 hex>`, an object key `<2 hex>/<2 hex>/<32 hex>`; the caller makes them, never
 from a name that a client sent. Any other shape is refused with ValueError. Sizes and offsets are bytes,
-digests lower-case hex. Errors: FileNotFoundError, FileExistsError, and the four below; every other OSError
+digests lower-case hex. Errors: FileNotFoundError, FileExistsError, and the five below; every other OSError
 comes as StorageUnavailable.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from portal.storage.handles import HeldFile, NewObject, PartRange, StoredObject
 
@@ -34,6 +38,30 @@ class RangeBusy(Exception):
     """Somebody else is writing to the file, or holds it."""
 
 
+class PartsChanged(Exception):
+    """The backend has other bytes than those on record, or none, for the part numbers in `numbers`."""
+
+    def __init__(self, numbers):
+        super().__init__(f"parts {numbers} are not those on record")
+        self.numbers = numbers
+
+
+class StoredPart(NamedTuple):
+    """A part as the backend lists it; `size` in bytes."""
+
+    number: int
+    size: int
+    etag: str
+
+
+class SignedUrl(NamedTuple):
+    """A URL that lets whoever has it do one thing in the store for `seconds`, with these `headers`."""
+
+    url: str
+    headers: dict[str, str]
+    seconds: int
+
+
 class Storage(ABC):
     """Where bytes live. Knows keys and bytes; knows no models, no HTTP, no users.
 
@@ -41,21 +69,36 @@ class Storage(ABC):
     """
 
     backend: str  #: The name that a row keeps of where its bytes are.
+    bucket: str | None = None  #: Where a runner finds the objects, for backends that have buckets.
     presigns = False  #: True when clients may send parts straight to the backend.
+    #: Whether its locks keep two writers of a part apart, as they keep writers from whoever holds the whole file.
+    #: Where not, a writer needs a claim; and the bytes grow where the object will be: under `keys.object_key_of`.
+    locks = True
+    #: Whether a write is over before one could notice, so that it may be made in the event loop.
+    swift = False
 
     @abstractmethod
-    def create_staging(self, key: str) -> None:
-        """Make an empty staging file that survives a power cut; FileExistsError if it is there."""
+    def create_staging(self, key: str, *, single: bool = False) -> str:
+        """Make an empty staging file that survives a power cut, for a file of one part or none if `single`.
+
+        Returns what the backend calls it, if anything. FileExistsError if it is there, where there are locks.
+        """
 
     @abstractmethod
-    def open_part(self, key: str, *, offset: int, length: int) -> PartRange:
-        """Open one byte range for one writer, not locked yet; never creates: FileNotFoundError."""
+    def open_part(self, key: str, *, offset: int, length: int, number: int = 1, upload: str = "") -> PartRange:
+        """Open one byte range, that of part `number`, for one writer, not locked yet.
+
+        It never creates the staging file: FileNotFoundError, here or by the time of `sync`.
+        """
 
     @abstractmethod
-    def hold(self, staging_key: str, object_key: str) -> HeldFile:
+    def hold(
+        self, staging_key: str, object_key: str, *, upload: str = "", etags: Sequence[tuple[int, str]] = ()
+    ) -> HeldFile:
         """Lock the whole file: the staging file, or the object where a crash came after the move.
 
-        RangeBusy while any range is held, FileNotFoundError if it is at neither place.
+        `etags` are the parts on record as (number, etag), in order. RangeBusy while any range is held,
+        FileNotFoundError if it is at neither place, PartsChanged when its parts are not those of `etags`.
         """
 
     @abstractmethod
@@ -74,16 +117,16 @@ class Storage(ABC):
         """Open an object for reading; takes no lock. FileNotFoundError if it is gone."""
 
     @abstractmethod
-    def remove_staging(self, key: str) -> None:
-        """Remove a staging file for good; does nothing when it is gone."""
+    def remove_staging(self, key: str, *, upload: str | None = None) -> None:
+        """Remove a staging file for good; does nothing when it is gone. An `upload` of None is looked for."""
 
     @abstractmethod
     def remove_object(self, key: str) -> None:
         """Remove an object for good; does nothing when it is gone."""
 
     @abstractmethod
-    def trash_staging(self, key: str) -> None:
-        """Move a staging file to the trash; does nothing when it is gone."""
+    def trash_staging(self, key: str, *, upload: str | None = None) -> None:
+        """Move a staging file to the trash if the backend can, else remove it; does nothing when it is gone."""
 
     @abstractmethod
     def trash_object(self, key: str) -> None:
@@ -105,9 +148,32 @@ class Storage(ABC):
     def age_seconds(self, kind: str, key: str) -> float | None:
         """Return the time since its bytes or its name changed, whichever is later; None when it is gone."""
 
+    def list_parts(self, object_key: str, upload: str) -> Iterator[StoredPart]:
+        """Yield the parts of an upload by number, where the backend keeps parts; FileNotFoundError if it is gone."""
+        raise NotImplementedError(f"{self.backend} keeps no parts")
+
+    def sign_part(self, object_key: str, *, upload: str, number: int, length: int) -> SignedUrl:
+        """Return where a client PUTs a part of `length` bytes, where `presigns`."""
+        raise NotImplementedError(f"{self.backend} signs no URLs")
+
+    def sign_content(self, key: str, *, method: str, disposition: str) -> SignedUrl:
+        """Return where a client reads an object by GET or HEAD, where `presigns`; always an attachment."""
+        raise NotImplementedError(f"{self.backend} signs no URLs")
+
+    def public_key(self, key: str) -> str:
+        """Return the key by which somebody else finds an object in the bucket."""
+        return key
+
     @abstractmethod
     def free_bytes(self) -> int:
         """Return how many more bytes fit."""
+
+    def advice(self, *, session_days: int) -> list[str]:
+        """Return a sentence for each thing that works as it is, but that an operator should change.
+
+        `session_days` is how long an upload may stay unfinished.
+        """
+        return []
 
     @abstractmethod
     def check(self) -> None:

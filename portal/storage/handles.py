@@ -35,6 +35,8 @@ class PartRange(Closing):
         self.offset, self.length = offset, length
         self.locked = False
         self.written = 0
+        #: What the backend calls these bytes once they are synced.
+        self.etag = ""
         self._blake3 = blake3()
 
     @abstractmethod

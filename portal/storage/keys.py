@@ -17,6 +17,18 @@ def check_key(kind, key):
     return key
 
 
+def object_key_of(staging_key):
+    """Return the object key of the same name as a staging key: where its bytes go."""
+    folder, name = check_key("staging", staging_key).split("/")
+    return f"{folder}/{name[-4:-2]}/{name}"
+
+
+def staging_key_of(object_key):
+    """Return the staging key of the same name as an object key."""
+    folder, _, name = check_key("objects", object_key).split("/")
+    return f"{folder}/{name}"
+
+
 def trash_name(kind, key):
     """Return the name that a key of this kind has in the trash."""
     return f"{kind}-{check_key(kind, key).replace('/', '-')}"

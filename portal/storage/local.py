@@ -31,25 +31,27 @@ class LocalStorage(Storage):
     """A folder on a local disk; refuses, at construction, a place where its promises would not hold."""
 
     backend = "local"
+    swift = True
 
     def __init__(self, root, *, clock=time.time):
         refuse_without_locks()
         self._folders = Folders(Path(root))
         self._clock = clock
 
-    def create_staging(self, key):
+    def create_staging(self, key, *, single=False):
         path = self._folders.path("staging", key)
         with self._folders.at_work("create a staging file"):
             self._folders.prepare(path.parent)
             open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL).close()
             sync_folder(path.parent)
+        return ""
 
-    def open_part(self, key, *, offset, length):
+    def open_part(self, key, *, offset, length, number=1, upload=""):
         path = self._folders.path("staging", key)
         with self._folders.at_work("open a staging file"):
             return LocalPartRange(path, offset, length)
 
-    def hold(self, staging_key, object_key):
+    def hold(self, staging_key, object_key, *, upload="", etags=()):
         staging, destination = (
             self._folders.path("staging", staging_key),
             self._folders.path("objects", object_key),
@@ -80,13 +82,13 @@ class LocalStorage(Storage):
         with self._folders.at_work("open an object"):
             return LocalObject(path)
 
-    def remove_staging(self, key):
+    def remove_staging(self, key, *, upload=None):
         self._remove("staging", key)
 
     def remove_object(self, key):
         self._remove("objects", key)
 
-    def trash_staging(self, key):
+    def trash_staging(self, key, *, upload=None):
         self._trash("staging", key)
 
     def trash_object(self, key):

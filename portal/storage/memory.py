@@ -22,17 +22,18 @@ class MemoryStorage(Storage):
         self.files = {"staging": {}, "objects": {}, "trash": {}}
         self.capacity, self.clock, self.mutex = capacity, clock, threading.RLock()
 
-    def create_staging(self, key):
+    def create_staging(self, key, *, single=False):
         check_key("staging", key)
         with self.mutex:
             if key in self.files["staging"]:
                 raise FileExistsError(key)
             self.files["staging"][key] = MemoryFile(self.clock())
+        return ""
 
-    def open_part(self, key, *, offset, length):
+    def open_part(self, key, *, offset, length, number=1, upload=""):
         return MemoryPartRange(self, self._find("staging", key), offset, length)
 
-    def hold(self, staging_key, object_key):
+    def hold(self, staging_key, object_key, *, upload="", etags=()):
         check_key("objects", object_key)
         with self.mutex:
             try:
@@ -56,13 +57,13 @@ class MemoryStorage(Storage):
     def open_object(self, key):
         return MemoryObject(self._find("objects", key))
 
-    def remove_staging(self, key):
+    def remove_staging(self, key, *, upload=None):
         self._take("staging", key)
 
     def remove_object(self, key):
         self._take("objects", key)
 
-    def trash_staging(self, key):
+    def trash_staging(self, key, *, upload=None):
         self._trash("staging", key)
 
     def trash_object(self, key):

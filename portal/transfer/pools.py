@@ -3,16 +3,22 @@
 import asyncio
 import contextvars
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
+from django.conf import settings
 from django.db import close_old_connections
 
 #: Each thread keeps one database connection; more threads would only queue for the database instead of here.
 DATABASE_THREADS = 8
-#: Hashing and writing keep a core busy, so more than a few gain nothing; four let some wait for the disk.
-IO_THREADS = 4
+#: Hashing and writing keep a core busy, so more than a few gain nothing; four let some wait for the disk. With a store
+#: behind a network most wait for that.
+IO_THREADS, REMOTE_IO_THREADS = 4, 16
 
 database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="portal-database")
-io = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="portal-io")
+io = ThreadPoolExecutor(
+    IO_THREADS if settings.PORTAL_STORAGE_URL.startswith("file:") else REMOTE_IO_THREADS,  # type: ignore[misc]
+    thread_name_prefix="portal-io",
+)
 
 
 def _in_unit(function, *args):
@@ -56,6 +62,8 @@ class Jobs:
     async def close(self, function, pool=io):
         """Call `function` in `pool` once the last step has ended; goes on without a coroutine that is cancelled."""
         closed = Future()
+        if pool is database:
+            function = partial(_in_unit, function)
         if self._last is None:
             closed.set_result(None)
         else:

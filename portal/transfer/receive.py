@@ -10,10 +10,10 @@ from portal.content_digest import read_sha256
 from portal.exceptions import Invalid, LengthMissing, PartBusy
 from portal.services.parts import begin_part
 from portal.storage import get_storage
+from portal.transfer import pools
 from portal.transfer.auth import identify
 from portal.transfer.body import Body, read_content_length
 from portal.transfer.disk import disk
-from portal.transfer.pools import Jobs
 
 #: Pieces are gathered to so much before a thread is woken for them. Bounds what one request holds in memory.
 GATHER_BYTES = 512 * 2**10
@@ -28,7 +28,7 @@ _writing: dict[tuple[UUID, int], Body] = {}
 
 async def put_part(exchange, session_id, number):
     """Store part `number` of a session and answer with it; any error means that nothing was recorded."""
-    jobs, opened, closed = Jobs(), [], False
+    jobs, opened, closed = pools.Jobs(), [], False
     key = (session_id, number)
     try:
         mine = await jobs.run_database(_open_part, opened, exchange, session_id, number, key not in _writing)
@@ -47,7 +47,9 @@ async def put_part(exchange, session_id, number):
         if _writing.get(key) is exchange.body:
             _writing.pop(key, None)
         if not closed:
-            await jobs.close(lambda: [writer.close() for writer in opened])
+            # A claim is given up in the database, a lock by closing its descriptor.
+            pool = pools.io if get_storage().locks else pools.database
+            await jobs.close(lambda: [writer.close() for writer in opened], pool)
     await exchange.answer(200, {"Content-Type": "application/json"}, orjson.dumps(part))
 
 
@@ -96,7 +98,7 @@ async def _store(body, jobs, writer):
     pieces, size = [], 0
     while not body.complete:
         piece = await body.read()
-        if not pieces and disk.swift:
+        if not pieces and writer.storage.swift and disk.swift:
             disk.take(writer.write, piece)
             continue
         pieces.append(piece)

@@ -2,6 +2,7 @@
 
 import base64
 
+from django.conf import settings
 from django.utils.http import content_disposition_header
 
 from portal.exceptions import BadRange, StorageUnavailable
@@ -15,6 +16,8 @@ from portal.transfer.stream import send_blocks
 
 #: Read at once; what one download holds in memory is about twice this.
 BLOCK_BYTES = 256 * 2**10
+#: A signed URL is as good as a password until it expires.
+_REDIRECT = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer"}
 
 
 async def send_content(exchange, file_id):
@@ -25,11 +28,15 @@ async def send_content(exchange, file_id):
         await jobs.run_database(lambda: opened.append(_open(exchange, file_id)))
         await _answer(exchange, jobs, opened[0])
     finally:
-        await jobs.close(lambda: [content.stored.close() for content in opened])
+        await jobs.close(lambda: [content.stored.close() for content in opened if content.stored])
 
 
 def _open(exchange, file_id):
-    return open_content(identify(exchange), file_id, storage=get_storage())
+    def redirect(filename):
+        return exchange.method, content_disposition_header(True, filename)
+
+    by_url = redirect if settings.PORTAL_DOWNLOAD == "redirect" else None
+    return open_content(identify(exchange), file_id, storage=get_storage(), redirect=by_url)
 
 
 async def _answer(exchange, jobs, content):
@@ -41,6 +48,8 @@ async def _answer(exchange, jobs, content):
     if if_none_match is not None and names_tag(if_none_match, tag, weak=True):
         await exchange.start(304, headers)
         return await exchange.send_body(b"", more=False)
+    if content.url:
+        return await exchange.answer(307, _REDIRECT | {"Location": content.url}, b"")
     span = _wanted_range(exchange, content.size, tag)
     start, end = span or (0, content.size)
     if span:

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from portal import access
-from portal.services.limits import describe_limits
+from portal.services.limits import describe_limits, session_lifetime
 from portal.storage import StorageMisconfigured, get_storage
 from portal.storage.base import StorageUnavailable
 
@@ -20,7 +20,11 @@ Limits = inline_serializer("Limits", {name: serializers.IntegerField() for name 
 Health = inline_serializer("Health", {"status": serializers.CharField()})
 Readiness = inline_serializer(
     "Readiness",
-    {"status": serializers.CharField(), "checks": serializers.DictField(child=serializers.CharField())},
+    {
+        "status": serializers.CharField(),
+        "checks": serializers.DictField(child=serializers.CharField()),
+        "advice": serializers.ListField(child=serializers.CharField()),
+    },
 )
 
 
@@ -58,9 +62,11 @@ class Readyz(Public):
     @extend_schema(operation_id="readyz", responses={200: Readiness, 503: Readiness}, auth=[])
     def get(self, request):
         """Ask the database, the migrations and the storage; 503 with the reasons when one does not answer."""
-        checks = {"database": _database(), "migrations": _migrations(), "storage": _storage()}
+        storage, advice = _storage()
+        checks = {"database": _database(), "migrations": _migrations(), "storage": storage}
         ready = all(answer == "ok" for answer in checks.values())
-        return Response({"status": "ok" if ready else "unavailable", "checks": checks}, status=200 if ready else 503)
+        members = {"status": "ok" if ready else "unavailable", "checks": checks, "advice": advice}
+        return Response(members, status=200 if ready else 503)
 
 
 def _database():
@@ -83,9 +89,16 @@ def _migrations():
 
 
 def _storage():
+    """Return "ok" or what is wrong, and what an operator should set there."""
     try:
-        get_storage().check()
+        storage = get_storage()
     except (StorageUnavailable, StorageMisconfigured) as error:
         logger.warning("storage does not answer: %s", error)
-        return "does not answer"
-    return "ok"
+        return "does not answer", []
+    try:
+        storage.check()
+        return "ok", storage.advice(session_days=session_lifetime().days)
+    except StorageUnavailable as error:
+        logger.warning("storage does not answer: %s", error)
+        # Of a bucket it says which permission is missing; of a disk it would say where that is.
+        return str(error) if storage.bucket else "does not answer", []

@@ -21,7 +21,7 @@ from portal.serializers.sessions import (
 )
 from portal.services.cleanup import remove_bytes
 from portal.services.finalize import finalize_session
-from portal.services.parts import list_parts
+from portal.services.part_records import list_parts
 from portal.services.sessions import abort_session, create_session, list_sessions, received_ranges
 from portal.storage import get_storage
 from portal.views.formats import json_object

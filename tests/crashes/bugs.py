@@ -44,13 +44,16 @@ FENCE = """                with write_transaction():
                 self._look_again()
 """
 OPENING = """    with storage_errors():
-        storage.create_staging(session.staging_key)
+        session.upload_id = storage.create_staging(session.staging_key, single=session.total_parts <= 1)
+    if not storage.locks:
+        # The bytes are at the place of the object from the first one on: the row must name it.
+        session.object_key = object_key_of(session.staging_key)
     if time.monotonic() - began > OPENING_LIMIT_SECONDS:
         raise StorageUnavailable("The storage took too long to open the session; try again.")
 """
 MOVE = "                held.publish()\n"
 KEPT = "                # The lock on the file is kept until the outcome of this is known.\n"
-PUBLISH = "                _publish(claim, sha256, storage.backend)\n"
+PUBLISH = "                _publish(claim, sha256, storage)\n"
 COUNTING = "        update_batch_counters(file.batch_id, stored=1, stored_bytes=file.size_bytes)\n"
 
 BUGS = (

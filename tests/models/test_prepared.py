@@ -45,11 +45,11 @@ def test_the_sql_is_made_once(ann, storage):
 
 def test_an_insert_writes_every_column(ann, storage):
     session = open_session(ann, storage, size=10)
-    part = UploadPart(session=session, number=1, size_bytes=10, blake3="b" * 64, sha256="a" * 64)
+    part = UploadPart(session=session, number=1, size_bytes=10, blake3="b" * 64, sha256="a" * 64, etag="e")
     columns = {name: getattr(part, name) for name in slots(UploadPart)}
     assert INSERT_PART.write(**columns) == 1
     assert UploadPart.objects.values(*columns).get() == columns
-    assert FIND_PART.rows(session_id=session.pk, number=1) == [[10, "b" * 64]]
+    assert FIND_PART.rows(session_id=session.pk, number=1) == [[10, "b" * 64, "e"]]
 
 
 def test_an_update_reckons_in_the_database_and_says_how_many_rows_it_hit(ann, storage):

@@ -51,10 +51,10 @@ def outcome(session):
 def test_the_destination_is_in_the_row_before_any_byte_moves(session, storage, monkeypatch):
     hold, seen = storage.hold, []
 
-    def look_first(staging_key, object_key):
+    def look_first(staging_key, object_key, **options):
         row = session_row(session)
         seen.append((row.status, row.object_key == object_key, in_transaction()))
-        return hold(staging_key, object_key)
+        return hold(staging_key, object_key, **options)
 
     monkeypatch.setattr(storage, "hold", look_first)
     finalize_session(session, storage=storage)

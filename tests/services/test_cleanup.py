@@ -112,7 +112,8 @@ def test_a_fault_leaves_the_bytes_to_the_next_round_and_does_not_keep_the_others
     with monkeypatch.context() as broken:
         remove = storage.remove_staging
         refuse = failing(base.StorageUnavailable("gone"))
-        broken.setattr(storage, "remove_staging", lambda key: (refuse if key == first.staging_key else remove)(key))
+        pick = lambda key, upload: (refuse if key == first.staging_key else remove)(key)  # noqa: E731
+        broken.setattr(storage, "remove_staging", pick)
         assert remove_dead_bytes(storage=storage) == 2
     assert list(storage.files["staging"]) == [first.staging_key]
     assert not session_row(first).bytes_removed

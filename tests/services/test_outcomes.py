@@ -10,8 +10,9 @@ from portal.services.claims import claim_session
 from portal.services.outcomes import record_failed, record_stored
 from tests.samples import make_batch, ready_session
 from tests.services.situations import counters, drift, event_types, failing, session_row, set_columns
+from tests.strict import StrictStorage
 
-STORED = {"sha256": "a" * 64, "backend": "memory"}
+STORED = {"sha256": "a" * 64, "storage": StrictStorage()}
 FAILED = {"code": "storage_error", "detail": "The storage failed."}
 
 

@@ -8,7 +8,8 @@ from blake3 import blake3
 from portal import exceptions
 from portal.access import READ
 from portal.services.claims import claim_session
-from portal.services.parts import begin_part, list_parts
+from portal.services.part_records import list_parts
+from portal.services.parts import begin_part
 from portal.services.sessions import abort_session
 from tests.samples import CHUNK, make_caller, open_session, pattern, ready_session, send_part
 from tests.services.situations import failing, progress, session_row, staged

@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from portal import exceptions
 from portal.models import UploadPart
-from portal.services import parts
+from portal.services import part_records, parts
 from portal.services.parts import begin_part
 from portal.services.transactions import write_transaction
 from portal.services.transitions import record_part_in
@@ -44,14 +44,14 @@ def never_committed():
 
 
 def test_a_part_whose_commit_landed_without_an_answer_is_answered(ann, storage, session, monkeypatch):
-    monkeypatch.setattr(parts, "write_transaction", answer_lost)
+    monkeypatch.setattr(part_records, "write_transaction", answer_lost)
     assert send_part(ann, storage, session, 1, FIRST)["digest"]["value"] == blake3(FIRST).hexdigest()
     assert progress(session) == (1, 1, CHUNK)
 
 
 def test_a_part_whose_commit_did_not_land_is_not_recorded_and_can_be_sent_again(ann, storage, session, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(parts, "write_transaction", never_committed)
+        broken.setattr(part_records, "write_transaction", never_committed)
         with pytest.raises(exceptions.DatabaseUnavailable):
             send_part(ann, storage, session, 1, FIRST)
     assert progress(session) == (0, 0, 0)
@@ -74,7 +74,7 @@ def test_the_lock_is_held_until_the_outcome_of_the_commit_is_known(ann, storage,
             answers.append(other.acquire())
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(parts, "write_transaction", somebody_comes_meanwhile)
+    monkeypatch.setattr(part_records, "write_transaction", somebody_comes_meanwhile)
     send_part(ann, storage, session, 1, FIRST)
     assert answers == [True, False]
 
@@ -103,7 +103,7 @@ def test_the_fence_waits_for_a_commit_that_is_on_its_way(ann, storage, session):
         digest = blake3(FIRST).hexdigest()
         with write_transaction():
             UploadPart.objects.create(session=session, number=1, size_bytes=CHUNK, blake3=digest)
-            record_part_in(session.pk, size=CHUNK, lifetime=parts.session_lifetime())
+            record_part_in(session.pk, size=CHUNK, lifetime=part_records.session_lifetime())
             sent.set()
             land.wait(10)
         connection.close()

@@ -5,7 +5,7 @@ from blake3 import blake3
 
 from portal import exceptions
 from portal.models import UploadPart
-from portal.services import parts
+from portal.services import part_records, parts
 from portal.services.claims import claim_session
 from portal.services.files import delete_file
 from portal.services.parts import begin_part
@@ -59,7 +59,7 @@ def land_commit(session, number, data):
         UploadPart.objects.create(
             session_id=session.pk, number=number, size_bytes=len(data), blake3=blake3(data).hexdigest()
         )
-        record_part_in(session.pk, size=len(data), lifetime=parts.session_lifetime())
+        record_part_in(session.pk, size=len(data), lifetime=part_records.session_lifetime())
 
 
 def test_a_range_that_another_writer_holds_is_busy_and_its_neighbour_is_free(begin):

@@ -25,7 +25,7 @@ ALLOWED = {
     (IngestFile, "FAILED"): {"UPLOADING"},
     (UploadSession, "INIT"): {"IN_PROGRESS", "FINALIZING", "ABORTED", "EXPIRED"},
     (UploadSession, "IN_PROGRESS"): {"FINALIZING", "ABORTED", "EXPIRED"},
-    (UploadSession, "FINALIZING"): {"COMPLETE", "FAILED"},
+    (UploadSession, "FINALIZING"): {"COMPLETE", "FAILED", "IN_PROGRESS"},
     (IdempotencyKey, "CLAIMED"): {"ANSWERED"},
 }
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.storage.contract_files import FileRules
+from tests.storage.contract_locks import LockRules
 from tests.storage.contract_parts import PartRules
 from tests.storage.samples import Clock
 
@@ -13,3 +14,7 @@ class StorageContract(PartRules, FileRules):
     @pytest.fixture
     def clock(self):
         return Clock()
+
+
+class LockingContract(StorageContract, LockRules):
+    """The same for a backend with locks."""

@@ -9,7 +9,7 @@ from portal.storage import descriptors
 from portal.storage.base import NoSpace, StorageMisconfigured, StorageUnavailable
 from portal.storage.hashing import BLOCK_BYTES
 from portal.storage.local import LocalStorage
-from tests.storage.contract import StorageContract
+from tests.storage.contract import LockingContract
 from tests.storage.samples import object_key, read, staged, staging_key, stored
 
 
@@ -23,7 +23,7 @@ def storage(root):
     return LocalStorage(root)
 
 
-class TestLocal(StorageContract):
+class TestLocal(LockingContract):
     @pytest.fixture
     def storage(self, root, clock):
         return LocalStorage(root, clock=clock)

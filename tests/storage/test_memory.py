@@ -2,11 +2,11 @@ import pytest
 
 from portal.storage.base import NoSpace
 from portal.storage.memory import MemoryStorage
-from tests.storage.contract import StorageContract
-from tests.storage.samples import put, staged, staging_key
+from tests.storage.contract import LockingContract
+from tests.storage.samples import new_staging, put, staged
 
 
-class TestMemory(StorageContract):
+class TestMemory(LockingContract):
     @pytest.fixture
     def storage(self, clock):
         return MemoryStorage(clock=clock)
@@ -14,8 +14,7 @@ class TestMemory(StorageContract):
 
 def test_a_full_memory_says_so_and_takes_bytes_again_after_a_removal():
     storage = MemoryStorage(capacity=100)
-    first, second = staged(storage, b"x" * 80), staging_key()
-    storage.create_staging(second)
+    first, second = staged(storage, b"x" * 80), new_staging(storage)
     assert storage.free_bytes() == 20
     with pytest.raises(NoSpace):
         put(storage, second, b"y" * 21)

@@ -108,7 +108,7 @@ def test_a_database_that_fails_at_the_record_is_503(put, monkeypatch):
         raise OperationalError("database is locked")
 
     with monkeypatch.context() as broken:
-        broken.setattr("portal.services.parts.record_part_in", fail)
+        broken.setattr("portal.services.part_records.record_part_in", fail)
         assert_refused(put(), 503, "database_unavailable")
     assert put().status == 200
 

@@ -27,7 +27,8 @@ def test_health_is_told_to_anybody(portal_server):
     nobody = Api(portal_server.url)
     assert expect(200, nobody.get("/healthz")) == {"status": "ok"}
     ready = expect(200, nobody.get("/readyz"))
-    assert ready == {"status": "ok", "checks": {"database": "ok", "migrations": "ok", "storage": "ok"}}
+    checks = {"database": "ok", "migrations": "ok", "storage": "ok"}
+    assert ready == {"status": "ok", "checks": checks, "advice": []}
 
 
 def test_health_is_told_whatever_credentials_and_host_come_with_it(portal_server):

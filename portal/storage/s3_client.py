@@ -1,0 +1,90 @@
+"""The client of an S3-compatible store: made from PORTAL_STORAGE_URL, its errors translated into the contract's."""
+
+import re
+from contextlib import contextmanager
+from functools import cache
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from portal.storage.base import NoSpace, StorageMisconfigured, StorageUnavailable
+
+#: Bucket names as S3 has them: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+#: `public_endpoint_url` is how clients reach the store, where that is not how the portal does.
+OPTIONS = ("endpoint_url", "region", "public_endpoint_url")
+GONE = ("NoSuchKey", "NoSuchUpload", "404", "NotFound")
+REFUSED = ("AccessDenied", "403", "Forbidden", "AllAccessDisabled")
+FULL = ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientCapacity", "507")
+SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+
+
+def parse_url(url):
+    """Return `(bucket, prefix, options)` of `s3://bucket/prefix?endpoint_url=…&region=…`; refuses everything else."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = set(options) - set(OPTIONS)
+    if parts.scheme != "s3" or not BUCKET.fullmatch(parts.netloc) or parts.fragment or unknown:
+        # A URL may hold a password by mistake, so it is not repeated.
+        raise StorageMisconfigured("PORTAL_STORAGE_URL must be s3://bucket/prefix?endpoint_url=…&region=… .")
+    return parts.netloc, unquote(parts.path).strip("/"), {name: text for name, text in options.items() if text}
+
+
+@cache
+def make_client(endpoint_url=None, region="us-east-1"):
+    """Return a client for many threads; credentials come from the standard chain (environment, files, instance)."""
+    config = Config(
+        signature_version="s3v4",
+        # Retried with jitter; each body can be read again from its beginning.
+        retries={"mode": "standard", "total_max_attempts": 4},
+        connect_timeout=5,
+        read_timeout=60,
+        max_pool_connections=64,
+        # Bodies go with their Content-MD5, which every store checks; newer checksums are not known to all of them.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if endpoint_url else "auto"},
+    )
+    try:
+        session = boto3.session.Session()
+        return session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise StorageMisconfigured(f"S3 cannot be used: {error}.") from error
+
+
+@contextmanager
+def translated(doing, *, action):
+    """Turn the store's errors into the contract's; `action` is the S3 permission that the call needs."""
+    try:
+        yield
+    except ClientError as error:
+        raise _translate(error, doing, action) from error
+    except NoCredentialsError as error:
+        raise StorageUnavailable(f"Could not {doing}: there are no credentials.") from error
+    except BotoCoreError as error:
+        # Its own text names addresses that are nobody else's business; a log has it as the cause.
+        raise StorageUnavailable(f"Could not {doing}: the store does not answer ({type(error).__name__}).") from error
+
+
+def error_code(error):
+    """Return the code of an S3 error, or of the S3 error that caused `error`; empty when there is none."""
+    error = error if isinstance(error, ClientError) else error.__cause__
+    return error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+
+
+def _translate(error, doing, action):
+    code, text = error_code(error), error.response.get("Error", {}).get("Message", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if code in GONE:
+        return FileNotFoundError(f"Could not {doing}: {code}.")
+    if code in FULL or status == 507:
+        return NoSpace(f"Could not {doing}: {code}.")
+    if code == "NoSuchBucket":
+        return StorageUnavailable(f"Could not {doing}: the bucket does not exist.")
+    if code in SKEWED:
+        return StorageUnavailable(f"Could not {doing}: the clock of this machine is wrong ({code}).")
+    if code in REFUSED:
+        return StorageUnavailable(f"Could not {doing}: the permission {action} is missing.")
+    return StorageUnavailable(f"Could not {doing}: {f'{code} {text}'.strip().rstrip('.')}.")

@@ -1,0 +1,55 @@
+"""What an S3 store has, page by page: objects, unfinished uploads, parts of one upload."""
+
+from datetime import UTC, datetime
+
+from portal.storage.base import StoredPart
+from portal.storage.keys import KEY_SHAPES, object_key_of, staging_key_of
+from portal.storage.s3_client import translated
+
+
+def list_keys(storage, kind, only=""):
+    """Yield `(key, changed)` of each key of a kind, or of the `only` one; `changed` in seconds since the epoch."""
+    place = f"{storage.prefix}{kind}/"
+    if kind == "staging":
+        kind, place = "objects", f"{storage.prefix}objects/"
+        found = list_uploads(storage.client, storage.bucket, place + (object_key_of(only) if only else ""))
+        listed = ((upload["Key"], upload["Initiated"], staging_key_of) for upload in found)
+    else:
+        found = list_objects(storage.client, storage.bucket, place + only)
+        listed = ((one["Key"], one["LastModified"], str) for one in found)
+    for name, changed, as_key in listed:
+        key = name.removeprefix(place)
+        # What has another shape is not ours.
+        if KEY_SHAPES[kind].fullmatch(key):
+            yield as_key(key), changed.timestamp()
+
+
+def list_objects(client, bucket, prefix):
+    """Yield the store's description of each object below `prefix`."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    yield from _each(pages, "Contents", "list objects", "s3:ListBucket")
+
+
+def list_uploads(client, bucket, prefix):
+    """Yield the store's description of each unfinished upload below `prefix`."""
+    pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+    try:
+        for upload in _each(pages, "Uploads", "list unfinished uploads", "s3:ListBucketMultipartUploads"):
+            # Not every store says when an upload was begun: such a one counts as new.
+            yield {"Initiated": datetime.now(UTC), **upload}
+    except FileNotFoundError:
+        # So rclone's server says that there is none.
+        return
+
+
+def list_parts(client, name, upload):
+    """Yield each StoredPart of an upload, by number; FileNotFoundError when the upload is gone."""
+    pages = client.get_paginator("list_parts").paginate(**name, UploadId=upload)
+    for part in _each(pages, "Parts", "list parts", "s3:ListMultipartUploadParts"):
+        yield StoredPart(part["PartNumber"], part["Size"], part["ETag"])
+
+
+def _each(pages, member, doing, action):
+    with translated(doing, action=action):
+        for page in pages:
+            yield from page.get(member, ())
