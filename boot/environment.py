@@ -1,5 +1,6 @@
 """Read settings from the environment: plain values, values kept in files, and secrets made on first run."""
 
+import base64
 import ipaddress
 import os
 import secrets
@@ -61,8 +62,13 @@ def read_networks(name):
         raise ImproperlyConfigured(f"{name}: {error}") from error
 
 
-def kept_secret(path):
-    """Return the secret in the file `path`, making it (mode 0600, 50 random bytes) when it is not there yet."""
+def new_webhook_secret():
+    """Return a new secret for signing events, as Standard Webhooks writes them: 32 random bytes."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def kept_secret(path, make=lambda: secrets.token_urlsafe(50)):
+    """Return the secret in the file `path` (mode 0600), making it by `make()` when it is not there yet."""
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -70,7 +76,7 @@ def kept_secret(path):
     # Written aside and linked into place: two processes that start together agree on one secret.
     aside = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(50))
+        file.write(make())
         file.flush()
         os.fsync(file.fileno())
     try:

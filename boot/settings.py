@@ -69,6 +69,15 @@ class Base(Configuration):
     PORTAL_FINALIZE_INLINE_BYTES = environment.read_int("PORTAL_FINALIZE_INLINE_BYTES", 256 * 2**20)
     #: What becomes of a download where the store can sign URLs.
     PORTAL_DOWNLOAD = environment.read_choice("PORTAL_DOWNLOAD", "redirect", "redirect", "proxy")
+    PORTAL_RUNNER_ENDPOINT = environment.read("PORTAL_RUNNER_ENDPOINT")
+    PORTAL_RUNNER_SECRET = environment.read("PORTAL_RUNNER_SECRET") or (
+        environment.kept_secret(PORTAL_DATA_DIR / "secrets" / "runner_secret", environment.new_webhook_secret)
+        if PORTAL_RUNNER_ENDPOINT
+        else ""
+    )
+    PORTAL_OUTBOX_BASE_DELAY_SECONDS = environment.read_int("PORTAL_OUTBOX_BASE_DELAY_SECONDS", 5)
+    PORTAL_OUTBOX_MAX_DELAY_SECONDS = environment.read_int("PORTAL_OUTBOX_MAX_DELAY_SECONDS", 3600)
+    PORTAL_OUTBOX_MAX_ATTEMPTS = environment.read_int("PORTAL_OUTBOX_MAX_ATTEMPTS", 12)
     PORTAL_PUBLIC_URL = environment.read("PORTAL_PUBLIC_URL").rstrip("/")
     PORTAL_TRUSTED_PROXIES = environment.read_networks("PORTAL_TRUSTED_PROXIES")
 
@@ -225,7 +234,7 @@ class Test(Base):
 
 
 class Production(Base):
-    """Behind TLS; refuses a secret key that was not given, or is short."""
+    """Behind TLS; refuses a secret key that was not given, or is short, and a runner without a given secret."""
 
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
@@ -243,3 +252,5 @@ class Production(Base):
         super().pre_setup()
         if len(environment.read("SECRET_KEY")) < SECRET_KEY_LENGTH:
             raise ImproperlyConfigured("Production needs SECRET_KEY (or SECRET_KEY_FILE), at least 50 characters.")
+        if environment.read("PORTAL_RUNNER_ENDPOINT") and not environment.read("PORTAL_RUNNER_SECRET"):
+            raise ImproperlyConfigured("Production needs PORTAL_RUNNER_SECRET with PORTAL_RUNNER_ENDPOINT.")

@@ -67,6 +67,16 @@ def events_of(caller):
     return OutboxEvent.objects.all() if SERVICE in caller.scopes else OutboxEvent.objects.owned_by(caller.user)
 
 
+def get_event(caller, event_id):
+    """Return the event, or raise NotFound if it is not there, not the caller's to read, or has no number yet."""
+    return _one(events_of(caller).filter(seq__isnull=False), event_id)
+
+
+def get_own_event(caller, event_id):
+    """Return the event, or raise NotFound unless it is of the caller's own; `service` reads, it sends nothing."""
+    return _one(OutboxEvent.objects.owned_by(caller.user).filter(seq__isnull=False), event_id)
+
+
 def get_batch(caller, batch_id):
     """Return the batch, or raise NotFound if it is not there or not the caller's."""
     return _one(batches_of(caller), batch_id)

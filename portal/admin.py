@@ -11,6 +11,8 @@ from django.utils.html import format_html
 from portal.exceptions import PortalError
 from portal.models import (
     ApiToken,
+    Delivery,
+    Endpoint,
     EventCounter,
     IdempotencyKey,
     IngestFile,
@@ -21,8 +23,10 @@ from portal.models import (
     UploadSession,
 )
 from portal.services.cleanup import remove_bytes
+from portal.services.endpoints import disable_endpoint, enable_endpoint
 from portal.services.finalize import finalize_session
 from portal.services.reconcile import find_drift, fix_batch
+from portal.services.replays import replay_delivery, replay_event
 from portal.services.sessions import abort_session
 from portal.services.tokens import revoke_tokens
 from portal.storage import get_storage
@@ -205,6 +209,51 @@ class OutboxEventAdmin(ReadOnlyAdmin):
     search_ids = ("id", "batch_id", "file_id")
     search_fields = ("owner__username",)
     search_help_text = "A whole event, batch or file id, or part of an owner."
+    actions = ("replay",)
+
+    @admin.action(description="Send again, to every endpoint", permissions=["act"])
+    def replay(self, request, queryset):
+        """Send the chosen events again, under their ids."""
+        self._carry_out(request, queryset, replay_event, "will be sent again")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """What became of an event at an endpoint, with the last attempts."""
+
+    list_display = ("id", "event", "endpoint", "status", "attempts", "due_at")
+    list_filter = ("status", "created_at")
+    list_select_related = ("event", "endpoint")
+    search_ids = ("id", "event", "endpoint")
+    search_help_text = "A whole id, event id or endpoint id."
+    exclude = ("claim_token",)
+    actions = ("replay",)
+
+    @admin.action(description="Send again", permissions=["act"])
+    def replay(self, request, queryset):
+        """Send the chosen deliveries again, to their endpoint alone."""
+        self._carry_out(request, queryset, replay_delivery, "will be sent again")
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(ReadOnlyAdmin):
+    """Who is sent events; one that has answered 410 is DISABLED until it is enabled here."""
+
+    list_display = ("id", "url", "status", "status_at", "last_seq")
+    list_filter = ("status",)
+    search_fields = ("url",)
+    search_help_text = "A whole id, or part of a URL."
+    actions = ("enable", "disable")
+
+    @admin.action(description="Enable: send what has waited, too", permissions=["act"])
+    def enable(self, request, queryset):
+        """Send to the chosen endpoints again."""
+        self._carry_out(request, queryset, enable_endpoint, "enabled")
+
+    @admin.action(description="Disable: events wait", permissions=["act"])
+    def disable(self, request, queryset):
+        """Send nothing to the chosen endpoints."""
+        self._carry_out(request, queryset, disable_endpoint, "disabled")
 
 
 @admin.register(EventCounter)

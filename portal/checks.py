@@ -8,6 +8,7 @@ from django.core.checks import Error, Tags, register
 from django.db import DatabaseError, connections
 from django.http.request import validate_host
 
+from portal.runner.addresses import is_endpoint_url
 from portal.services.limits import CHUNK_STEP, MAX_PARTS, session_lifetime
 from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
 
@@ -107,3 +108,16 @@ def _check_sqlite(cursor):
     if cursor.fetchone()[0] < 2:
         return [Error("SQLite must run with PRAGMA synchronous=FULL.", id="portal.E008")]
     return []
+
+
+@register(Tags.urls)
+def check_runner(app_configs, **options):
+    """PORTAL_RUNNER_ENDPOINT is an http(s) URL without a user or a fragment, and events are tried at least once."""
+    problems = []
+    url = settings.PORTAL_RUNNER_ENDPOINT
+    if url and not is_endpoint_url(url):
+        text = "PORTAL_RUNNER_ENDPOINT must be like https://runner.example.org/hook, without a user or a fragment."
+        problems.append(Error(text, id="portal.E010"))
+    if settings.PORTAL_OUTBOX_MAX_ATTEMPTS < 1:
+        problems.append(Error("PORTAL_OUTBOX_MAX_ATTEMPTS must not be 0.", id="portal.E002"))
+    return problems

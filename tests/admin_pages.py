@@ -2,6 +2,8 @@
 
 from portal.models import (
     ApiToken,
+    Delivery,
+    Endpoint,
     EventCounter,
     IdempotencyKey,
     IngestFile,
@@ -11,6 +13,7 @@ from portal.models import (
     UploadPart,
     UploadSession,
 )
+from portal.services.deliveries import hand_out
 from portal.services.events import number_events
 from portal.services.idempotency import claim_key
 from portal.services.part_claims import claim_parts
@@ -19,6 +22,8 @@ from tests.samples import make_batch, make_token, open_session, send_parts, stor
 
 MODELS = [
     ApiToken,
+    Delivery,
+    Endpoint,
     EventCounter,
     IdempotencyKey,
     IngestFile,
@@ -49,6 +54,8 @@ def make_rows(ann):
     claim_key(ann, HOSTILE, "0" * 64)
     claim_parts(open_session(ann, storage).pk, [1]).forget()
     number_events()
+    Endpoint.objects.create(url=f"https://runner.example.org/{HOSTILE}")
+    hand_out()
     return {model: list(model.objects.all()) for model in MODELS}
 
 

@@ -17,9 +17,9 @@ EVERY_SCOPE = (*ALL, SERVICE)
 class Row:
     """What a route and method is for: which scopes open it, and what its owner gets.
 
-    Where the path names something, `{batch}`, `{sealed}` (a batch without files), `{file}`, `{open}` (a session without
-    its part) or `{ready}` (one that has it) stand for its id; a stranger then gets 404. A path that names nothing is
-    everybody's own: `mine`.
+    Where the path names something, `{batch}`, `{sealed}` (a batch without files), `{file}`, `{event}`, `{open}` (a
+    session without its part) or `{ready}` (one that has it) stand for its id; a stranger then gets 404. A path that
+    names nothing is everybody's own: `mine`.
     """
 
     path: str
@@ -51,6 +51,8 @@ ROWS = {
     ),
     ("/batches/{}/events", "GET"): Row("/batches/{batch}/events", (READ,)),
     ("/events", "GET"): Row("/events", (READ, SERVICE)),
+    ("/events/{}", "GET"): Row("/events/{event}", (READ, SERVICE)),
+    ("/events/{}/replay", "POST"): Row("/events/{event}/replay", (UPLOAD,), 202),
     ("/schemas/events", "GET"): Row("/schemas/events"),
     ("/schemas/events/{}.json", "GET"): Row("/schemas/events/file.failed.json"),
     ("/files", "GET"): Row("/files", (READ, SERVICE)),

@@ -7,7 +7,9 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from portal.models import ApiToken, IngestFile, OutboxEvent, UploadBatch, UploadSession
+from portal.models import ApiToken, Delivery, Endpoint, IngestFile, OutboxEvent, UploadBatch, UploadSession
+from portal.services.deliveries import hand_out
+from portal.services.events import number_events
 from portal.storage import get_storage
 from tests.samples import make_batch, make_caller, make_token, open_session, ready_session, store_file
 
@@ -88,7 +90,35 @@ def test_revoke_ends_the_chosen_tokens(admin_client, ann):
 
 
 @pytest.fixture
-def rows(ann):
+def delivery(ann):
+    """A DEAD delivery of one event to one endpoint."""
+    Endpoint.objects.create(url="https://runner.example.org/")
+    store_file(ann, get_storage())
+    number_events()
+    hand_out()
+    Delivery.objects.update(status="DEAD", attempts=12)
+    return Delivery.objects.get()
+
+
+@pytest.mark.parametrize("chosen", ["delivery", "event"])
+def test_replay_sends_an_event_or_one_delivery_again(admin_client, delivery, chosen):
+    row = delivery if chosen == "delivery" else delivery.event
+    assert "1 will be sent again." in act(admin_client, "replay", row)
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempts) == ("PENDING", 0)
+
+
+def test_an_endpoint_is_disabled_and_enabled_again(admin_client, delivery):
+    endpoint = delivery.endpoint
+    for action, status in [("disable", "DISABLED"), ("disable", "DISABLED"), ("enable", "ENABLED")]:
+        assert f"1 {status.lower()}." in act(admin_client, action, endpoint)
+        endpoint.refresh_from_db()
+        assert endpoint.status == status
+    assert "cannot become ENABLED" in act(admin_client, "enable", endpoint)
+
+
+@pytest.fixture
+def rows(ann, delivery):
     """A row for each action, and how to read whether it was carried out."""
     batch = make_batch(ann)
     UploadBatch.objects.filter(pk=batch.pk).update(total_files=5)
@@ -100,10 +130,12 @@ def rows(ann):
         "revoke": (ApiToken.objects.get(), lambda row: row.revoked_at is not None),
         "abort": (sessions[0], lambda row: row.status == "ABORTED"),
         "finalize_again": (sessions[1], lambda row: row.status == "COMPLETE"),
+        "replay": (delivery, lambda row: row.status == "PENDING"),
+        "disable": (delivery.endpoint, lambda row: row.status == "DISABLED"),
     }
 
 
-@pytest.mark.parametrize("action", ["recount", "revoke", "abort", "finalize_again"])
+@pytest.mark.parametrize("action", ["recount", "revoke", "abort", "finalize_again", "replay", "disable"])
 @pytest.mark.parametrize("permission", ["none", "view", "change of others", "change"])
 def test_acting_takes_the_change_permission_of_the_model(staff, rows, action, permission):
     row, is_done = rows[action]

@@ -4,7 +4,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from portal import checks
-from portal.checks import check_durability, check_public_url, check_sizes, check_storage
+from portal.checks import check_durability, check_public_url, check_runner, check_sizes, check_storage
 from portal.services.limits import CHUNK_STEP
 from tests.services.situations import failing
 
@@ -79,6 +79,37 @@ def test_a_public_url_that_is_no_origin_is_named(settings, url):
 def test_a_public_url_that_the_hosts_do_not_take_is_named(settings):
     settings.PORTAL_PUBLIC_URL, settings.ALLOWED_HOSTS = "https://other.example.org", ["portal.example.org"]
     assert found(check_public_url(None)) == ["portal.E004"]
+
+
+@pytest.mark.parametrize("url", ["", "https://runner.example.org/hook?a=b", "http://10.1.2.3:8080", "http://[::1]/x"])
+def test_a_runner_that_can_be_called_passes(settings, url):
+    settings.PORTAL_RUNNER_ENDPOINT = url
+    assert found(check_runner(None)) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "runner",
+        "ftp://a/",
+        "http://",
+        "http://user:secret@a/",
+        "http://a/#b",
+        "http://a b/",
+        "http://a:x/",
+        "http://ü/",
+    ],
+)
+def test_a_runner_that_cannot_be_called_is_named_without_its_url(settings, url):
+    settings.PORTAL_RUNNER_ENDPOINT = url
+    (problem,) = check_runner(None)
+    assert problem.id == "portal.E010"
+    assert "secret" not in problem.msg
+
+
+def test_an_event_that_is_never_tried_is_named(settings):
+    settings.PORTAL_OUTBOX_MAX_ATTEMPTS = 0
+    assert found(check_runner(None)) == ["portal.E002"]
 
 
 def test_a_storage_that_can_be_used_passes(settings, tmp_path):

@@ -23,6 +23,8 @@ def callers(portal_server):
         wanted[f"not {scope}"] = (owner, [other for other in EVERY_SCOPE if other != scope], "active")
         wanted[f"only {scope}"] = (owner, [scope], "active")
     callers = make_callers(portal_server, **wanted) | {"anonymous": Api(portal_server.url)}
+    callers["owner"].store(b"x")
+    portal_server.manage("dispatch_events")  # gives its event a number
     description = Description(portal_server.url)
     for api in callers.values():
         api.session.hooks["response"].append(description.hook)
@@ -41,6 +43,7 @@ def make_things(owner):
         "batch": batch,
         "sealed": sealed,
         "file": owner.store(b"x")["id"],
+        "event": owner.get("/events?limit=1").json()["results"][0]["event_id"],
         "open": open_,
         "ready": ready["session_id"],
     }
@@ -85,7 +88,7 @@ def test_a_stranger_gets_exactly_the_answer_for_an_id_that_is_not_there(callers,
     assert headers[0] == headers[1]
 
 
-@pytest.mark.parametrize("path", ["/batches", "/files", "/uploads/sessions"])
+@pytest.mark.parametrize("path", ["/batches", "/files", "/uploads/sessions", "/events"])
 def test_a_stranger_does_not_find_them_in_a_list(callers, things, path):
     assert callers["owner"].get(path).json()["results"]
     listed = callers["stranger"].get(f"{path}?limit=1000").text

@@ -1,6 +1,8 @@
 """Rows: fields, states and the moves between them, constraints, named reads. No rules; those are in services."""
 
 from portal.models.batches import UploadBatch
+from portal.models.deliveries import Delivery
+from portal.models.endpoints import Endpoint
 from portal.models.files import IngestFile
 from portal.models.idempotency import IdempotencyKey
 from portal.models.outbox import EventCounter, OutboxEvent
@@ -10,6 +12,8 @@ from portal.models.tokens import ApiToken
 
 __all__ = [
     "ApiToken",
+    "Delivery",
+    "Endpoint",
     "EventCounter",
     "IdempotencyKey",
     "IngestFile",

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from portal.models import OutboxEvent
+from portal.models import Delivery, OutboxEvent
 
 #: The columns of an event, read with `values()`.
 EVENT_FIELDS = "seq id event_type created_at batch_id file_id payload".split()
@@ -20,6 +20,31 @@ class EventOut(serializers.Serializer):
     payload = serializers.DictField()
 
 
+class AttemptOut(serializers.Serializer):
+    """One attempt to deliver an event; `status_code` is null when no answer came, and `error` says why."""
+
+    at = serializers.DateTimeField()
+    status_code = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField()
+    milliseconds = serializers.IntegerField()
+
+
+class DeliveryOut(serializers.Serializer):
+    """What became of an event at one endpoint; `attempts` counts those since it was made or replayed."""
+
+    endpoint_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=Delivery.Status.choices)
+    attempts = serializers.IntegerField()
+    next_attempt_at = serializers.DateTimeField(allow_null=True)
+    history = AttemptOut(many=True)
+
+
+class EventDetailOut(EventOut):
+    """An event, with what became of it at each endpoint."""
+
+    deliveries = DeliveryOut(many=True)
+
+
 class EventPage(serializers.Serializer):
     """One page of events, the oldest first."""
 
@@ -33,3 +58,14 @@ def render_event(row):
     members = {"seq": row["seq"], "event_id": row["id"], "event_type": row["event_type"]}
     members |= {"occurred_at": row["created_at"], "batch_id": row["batch_id"], "file_id": row["file_id"]}
     return members | {"payload": row["payload"]}
+
+
+def event_members(event, deliveries):
+    """Return the members of an event from its model and the dicts of its deliveries."""
+    members = render_event({name: getattr(event, name) for name in EVENT_FIELDS})
+    return members | {"deliveries": [_render_delivery(row) for row in deliveries]}
+
+
+def _render_delivery(row):
+    due_at = row.pop("due_at")
+    return row | {"next_attempt_at": due_at if row["status"] == Delivery.Status.PENDING else None}

@@ -1,4 +1,4 @@
-"""Write events to the outbox, inside the transaction of the change that they tell. Delivery comes with PEP 0017."""
+"""Write events to the outbox, inside the transaction of the change that they tell."""
 
 from django.utils import timezone
 from uuid_utils.compat import uuid7

@@ -44,9 +44,9 @@ def insert_stored(files):
     IngestFile.objects.bulk_create(files)
 
 
-def update_claimed(session, token, **fields):
-    """Set `fields` of a FINALIZING session while its claim is still `token`; return False if it is not."""
-    return _compare_and_set(session, Q(claim_token=token), **fields)
+def update_claimed(row, token, **fields):
+    """Set `fields` of a row whose claim is still `token` and whose status that was seen; return False if not."""
+    return _compare_and_set(row, Q(claim_token=token), **fields)
 
 
 def remove_row(row, *, where=None):

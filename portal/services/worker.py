@@ -9,7 +9,6 @@ from django.db import close_old_connections, connections
 
 from portal.exceptions import PortalError
 from portal.services import cleanup
-from portal.services.events import number_events
 from portal.services.finalize import finalize_again
 from portal.services.part_claims import drop_old_claims
 
@@ -97,8 +96,6 @@ class Worker:
         for _ in range(FINALIZES_A_ROUND):
             if self.stopped(0) or not finalize_again(storage=self.storage, limit=1):
                 break
-        while not self.stopped(0) and number_events():
-            pass
         now = self.now()
         if self.stopped(0) or now < self._clean_at:
             return

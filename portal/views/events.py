@@ -12,9 +12,11 @@ from rest_framework.views import APIView
 from portal import access
 from portal.exceptions import NotFound
 from portal.models import OutboxEvent
-from portal.serializers.events import EVENT_FIELDS, EventPage, render_event
+from portal.serializers.events import EVENT_FIELDS, EventDetailOut, EventPage, event_members, render_event
 from portal.services.batches import get_batch
+from portal.services.deliveries import list_deliveries
 from portal.services.events import list_events
+from portal.services.replays import replay_event
 from portal.views.lists import PageQuery, page_response, read_query
 from portal.views.service import Public
 
@@ -43,6 +45,31 @@ class EventList(APIView):
     def get(self, request):
         """List events, the oldest first; who remembers the last `seq` and sends it as `after` misses none."""
         return _listed(request, EventQuery)
+
+
+class EventDetail(APIView):
+    """GET: one event, with what became of it at each endpoint."""
+
+    scopes = {"GET": (access.READ, access.SERVICE)}
+
+    @extend_schema(operation_id="get_event", responses=EventDetailOut)
+    def get(self, request, event_id):
+        """Show an event, how often it was tried, and whether it is DEAD."""
+        event = access.get_event(request.user, event_id)
+        return Response(event_members(event, list_deliveries(event)))
+
+
+class EventReplay(APIView):
+    """POST: send an event again."""
+
+    scopes = {"POST": (access.UPLOAD,)}
+
+    @extend_schema(operation_id="replay_event", request=None, responses={202: EventDetailOut})
+    def post(self, request, event_id):
+        """Send an event again, under the same id, to each endpoint that hears it; the worker does it."""
+        event = access.get_own_event(request.user, event_id)
+        replay_event(event)
+        return Response(event_members(event, list_deliveries(event)), status=202)
 
 
 class BatchEventList(APIView):

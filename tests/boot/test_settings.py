@@ -1,5 +1,6 @@
 """The settings as a process reads them: safe defaults, files for secrets, and refusals that name the variable."""
 
+import base64
 import json
 import os
 import subprocess
@@ -52,6 +53,11 @@ def test_the_defaults_are_those_of_the_contract(read):
         "PORTAL_SESSION_TTL_HOURS": 168,
         "PORTAL_FINALIZE_INLINE_BYTES": 256 * 2**20,
         "PORTAL_TRUSTED_PROXIES": [],
+        "PORTAL_RUNNER_ENDPOINT": "",
+        "PORTAL_RUNNER_SECRET": "",
+        "PORTAL_OUTBOX_BASE_DELAY_SECONDS": 5,
+        "PORTAL_OUTBOX_MAX_DELAY_SECONDS": 3600,
+        "PORTAL_OUTBOX_MAX_ATTEMPTS": 12,
         "DEBUG": False,
         "USE_TZ": True,
         "TIME_ZONE": "UTC",
@@ -63,6 +69,24 @@ def test_a_key_is_made_in_the_data_folder_and_found_again(read, tmp_path):
     [first], [second] = read("SECRET_KEY"), read("SECRET_KEY")
     assert first == second == (tmp_path / "data" / "secrets" / "secret_key").read_text().strip()
     assert len(first) >= 50
+
+
+def test_the_secret_of_a_runner_is_made_when_there_is_one_and_found_again(read, tmp_path):
+    path = tmp_path / "data" / "secrets" / "runner_secret"
+    assert read("PORTAL_RUNNER_SECRET") == [""]
+    assert not path.exists()
+    [first], [second] = (
+        read("PORTAL_RUNNER_SECRET", PORTAL_RUNNER_ENDPOINT="https://runner.example.org/") for _ in range(2)
+    )
+    assert first == second == path.read_text().strip()
+    assert len(base64.b64decode(first.removeprefix("whsec_"))) == 32
+
+
+def test_the_secret_of_a_runner_may_come_from_a_file(read, tmp_path):
+    (tmp_path / "runner").write_text("whsec_bmV3\nwhsec_b2xk\n")
+    assert read("PORTAL_RUNNER_SECRET", PORTAL_RUNNER_SECRET_FILE=str(tmp_path / "runner")) == [
+        "whsec_bmV3\nwhsec_b2xk"
+    ]
 
 
 def test_a_key_may_come_from_a_file(read, tmp_path):

@@ -2,7 +2,7 @@
 
 import ast
 
-from portal.models import IdempotencyKey, IngestFile, UploadBatch, UploadSession
+from portal.models import Delivery, Endpoint, IdempotencyKey, IngestFile, UploadBatch, UploadSession
 from tests.design.modules import called_name, nodes
 
 TRANSITIONS = "portal/services/transitions.py"
@@ -38,7 +38,7 @@ def test_no_row_is_given_a_status_elsewhere():
 
 
 def test_no_row_is_made_with_a_status():
-    models = {"UploadBatch", "UploadSession", "IngestFile", "IdempotencyKey"}
+    models = {"UploadBatch", "UploadSession", "IngestFile", "IdempotencyKey", "Delivery", "Endpoint"}
     made = [(path, node) for path, node in nodes(ast.Call, "portal") if called_name(node) in models]
     assert {called_name(node) for _, node in made} == models
     assert not [path for path, node in made if "status" in {keyword.arg for keyword in node.keywords}]
@@ -49,5 +49,5 @@ def test_the_status_of_a_batch_is_not_written_at_all():
 
 
 def test_every_status_that_is_written_has_its_table_of_moves():
-    for model in (UploadSession, IngestFile, IdempotencyKey):
+    for model in (UploadSession, IngestFile, IdempotencyKey, Delivery, Endpoint):
         assert set(model.TRANSITIONS) == set(model.Status)

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import configurations
 
@@ -18,7 +19,7 @@ configurations.setup()
 from django.urls import URLPattern, get_resolver  # noqa: E402
 
 from portal import access  # noqa: E402
-from portal.models import IdempotencyKey, IngestFile, UploadSession  # noqa: E402
+from portal.models import Delivery, Endpoint, IdempotencyKey, IngestFile, UploadSession  # noqa: E402
 from portal.transfer.app import ROUTES  # noqa: E402
 from tests.docs.pages import ROOT, page_names, read  # noqa: E402
 
@@ -26,6 +27,8 @@ GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOT
 
 #: The scopes of the byte door's routes, where they are not `upload`; they stand in services (begin_part, open_content).
 BYTE_SCOPES = {"content": (access.READ, access.SERVICE)}
+#: How a path of the byte door is marked.
+BYTES = {True: " *", False: ""}
 #: What Django's own views are for.
 PAGES = {
     "/": ("GET", "leads to `/docs`"),
@@ -90,15 +93,17 @@ def urls():
 
 
 def paths():
-    """The paths alone, for CLAUDE.md."""
-    lines = [f"{', '.join(row.methods):<11} {row.path:<36} {row.by.split('.')[1]}" for row in routes()]
+    """The paths alone, for CLAUDE.md, in two columns: one page must hold them all."""
+    rows = [f"{', '.join(row.methods):<11} {row.path}{BYTES[row.by.split('.')[1] == 'transfer']}" for row in routes()]
+    half = (len(rows) + 1) // 2
+    lines = [f"{left:<58}{right}".rstrip() for left, right in zip_longest(rows[:half], rows[half:], fillvalue="")]
     return ["```", *lines, "```"]
 
 
 def moves():
     """Which status may follow which, for aikb/models.md."""
     lines = ["| model | from | to |", "| --- | --- | --- |"]
-    for model in (UploadSession, IngestFile, IdempotencyKey):
+    for model in (UploadSession, IngestFile, IdempotencyKey, Delivery, Endpoint):
         for status, following in model.TRANSITIONS.items():
             names = [name for name in model.Status if name in following]
             lines.append(f"| {model.__name__} | {status} | {', '.join(names) or '(final)'} |")

@@ -42,7 +42,7 @@ def test_the_url_table_has_the_routes_of_both_doors():
 
 
 def test_the_guide_lists_the_same_paths():
-    listed = set(re.findall(r"^[A-Z, ]+ (/\S*)", read("CLAUDE.md"), re.MULTILINE))
+    listed = set(re.findall(r"[A-Z]{3,} +(/\S*)", read("CLAUDE.md")))
     assert listed == {*django_paths(get_resolver().url_patterns), *(route.path for route in ROUTES)}
 
 

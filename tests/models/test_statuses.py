@@ -52,6 +52,8 @@ def test_every_model_with_a_status_is_looked_at():
         "UploadSession.Status",
         "IdempotencyKey.Status",
         "OutboxEvent.Type",
+        "Delivery.Status",
+        "Endpoint.Status",
     }
 
 

@@ -232,9 +232,3 @@ def test_clean_up_that_is_told_to_stop_begins_no_further_step(ann, storage, monk
     assert (done.expired, done.finalized, done.removed) == (int(steps > 0), int(steps > 2), 0)
     assert session_row(expired).status == ("EXPIRED" if steps > 0 else "INIT")
     assert session_row(waiting).status == ("COMPLETE" if steps > 2 else "FINALIZING")
-
-
-def test_the_worker_numbers_events(ann, storage, clock):
-    store_file(ann, storage)
-    Worker(storage=storage, stopped=lambda seconds: False, now=clock).round()
-    assert list(OutboxEvent.objects.values_list("seq", flat=True)) == [1]

@@ -2,6 +2,8 @@
 
 import pytest
 
+from portal.models import Delivery, Endpoint, OutboxEvent
+from portal.services.deliveries import hand_out
 from portal.services.events import number_events
 from tests.samples import make_batch, make_caller, make_token, store_file
 from tests.views.shapes import NOBODY, PAGE, field_errors, problem
@@ -94,3 +96,38 @@ def test_the_schemas_are_there_for_anybody(client):
     for name, path in schemas.items():
         assert client.get(path).json()["title"] == name
     problem(client.get("/schemas/events/file.lost.json"), 404, "not_found")
+
+
+@pytest.fixture
+def delivered(batch):
+    """The event of the batch's file, DEAD at one endpoint."""
+    endpoint = Endpoint.objects.create(url="https://runner.example.org/")
+    hand_out()
+    event = OutboxEvent.objects.get(seq=1)
+    attempt = {"at": "2030-01-01T00:00:00Z", "status_code": None, "error": "timeout", "milliseconds": 9}
+    Delivery.objects.filter(event=event).update(status="DEAD", attempts=12, history=[attempt])
+    return event, endpoint, attempt
+
+
+def test_an_event_shows_what_became_of_it_at_each_endpoint(read, delivered):
+    event, endpoint, attempt = delivered
+    shown = read(f"/events/{event.pk}").json()
+    assert set(shown) == EVENT | {"deliveries"}
+    dead = {"endpoint_id": str(endpoint.pk), "status": "DEAD", "attempts": 12, "next_attempt_at": None}
+    assert shown["deliveries"] == [dead | {"history": [attempt]}]
+
+
+def test_a_replay_sends_it_again_from_the_first_attempt_on(client, ann, delivered):
+    event, _, attempt = delivered
+    response = client.post(f"/events/{event.pk}/replay", headers={"authorization": f"Bearer {make_token(ann)}"})
+    assert response.status_code == 202
+    (shown,) = response.json()["deliveries"]
+    assert (shown["status"], shown["attempts"], shown["history"]) == ("PENDING", 0, [attempt])
+    assert shown["next_attempt_at"]
+    assert Delivery.objects.due().filter(event=event).exists()
+
+
+def test_an_event_without_a_number_is_not_there_yet(read, ann, storage):
+    store_file(ann, storage)
+    event = OutboxEvent.objects.get()
+    assert read(f"/events/{event.pk}").status_code == 404

@@ -1,10 +1,12 @@
-"""`manage.py run_worker`: finalizes, expiry and clean-up in the background."""
+"""`manage.py run_worker`: finalizes, expiry, clean-up and the delivery of events, in the background."""
 
 import signal
 import threading
 
 from django.core.management.base import BaseCommand, CommandError
 
+from portal.runner.webhook import WebhookRunner
+from portal.services.dispatch import Dispatcher
 from portal.services.worker import Worker
 from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
 
@@ -13,8 +15,8 @@ class Command(BaseCommand):
     """Work until SIGTERM or SIGINT; any number may run beside each other."""
 
     help = (
-        "Run the background worker: takes up finalizes that wait, expires sessions, removes their bytes. "
-        "Stops cleanly on SIGTERM. Any number of workers may run."
+        "Run the background worker: takes up finalizes that wait, expires sessions, removes their bytes, "
+        "numbers events and delivers them. Stops cleanly on SIGTERM. Any number of workers may run."
     )
 
     def handle(self, *args, **options):
@@ -25,4 +27,29 @@ class Command(BaseCommand):
             storage = get_storage()
         except (StorageMisconfigured, StorageUnavailable) as error:
             raise CommandError(str(error)) from error
-        Worker(storage=storage, stopped=stop.wait).run()
+        # In a thread of its own: a large file that is hashed holds up no event.
+        dispatching = Companion(Dispatcher(runner=WebhookRunner(), stopped=stop.wait).run, stop)
+        try:
+            Worker(storage=storage, stopped=stop.wait).run()
+        finally:
+            stop.set()
+            dispatching.join()
+        if dispatching.failed:
+            raise CommandError("The dispatcher ended; the log says why.")
+
+
+class Companion(threading.Thread):
+    """A thread beside the worker: when one of the two ends, both do."""
+
+    def __init__(self, work, stop):
+        super().__init__(name="dispatcher")
+        self.work, self.stop, self.failed = work, stop, True
+        self.start()
+
+    def run(self):
+        """Work to the end; a defect is told by the thread's own hook."""
+        try:
+            self.work()
+            self.failed = False
+        finally:
+            self.stop.set()

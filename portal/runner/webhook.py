@@ -1,0 +1,134 @@
+"""Webhooks: each message is one POST, signed, on a connection of its own, over within its time.
+
+Redirects are not followed, proxies of the environment are not used, and nothing of the answer but its status and
+`Retry-After` is read. The name is looked up once and the address that was found is the one that is called.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from functools import cache
+from urllib.parse import urlsplit
+
+from portal.runner.base import Outcome, Runner
+from portal.runner.signature import sign
+
+PORTS = {"http": 80, "https": 443}
+
+
+class WebhookRunner(Runner):
+    """POSTs JSON over HTTP/1.1, with TLS checked against the name in the URL."""
+
+    def send(self, target, message):
+        """POST the message; what goes wrong on the way becomes the outcome's error."""
+        started = time.monotonic()
+        status, error, wait = None, "", None
+        try:
+            status, wait = self._post(target, message, started + self.seconds)
+        except (OSError, http.client.HTTPException, ValueError) as failure:
+            over = time.monotonic() - started >= self.seconds
+            error = "timeout" if over else describe_failure(failure)
+        return Outcome(status, error, wait, round(1000 * (time.monotonic() - started)))
+
+    def _post(self, target, message, deadline):
+        url = urlsplit(target.url)
+        sock = open_socket(url.hostname, url.port or PORTS[url.scheme], deadline)
+        with contextlib.closing(sock), _cut_off(sock, deadline):
+            if url.scheme == "https":
+                sock = tls_context().wrap_socket(sock, server_hostname=url.hostname)
+            connection = http.client.HTTPConnection(url.hostname, url.port)
+            connection.sock = sock
+            with contextlib.closing(connection):
+                path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
+                connection.request("POST", path, message.body, make_headers(target, message))
+                with contextlib.closing(connection.getresponse()) as answer:
+                    if time.monotonic() >= deadline:
+                        raise TimeoutError  # what was cut off looks like the end of the headers
+                    return answer.status, read_retry_after(answer.headers.get("Retry-After"))
+
+
+def make_headers(target, message):
+    """Return the headers of a message that is sent now; a repeat has a new time and a new signature."""
+    now = int(time.time())
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "ingest-portal",
+        "webhook-id": message.event_id,
+        "webhook-timestamp": str(now),
+        "webhook-signature": sign(target.keys, event_id=message.event_id, timestamp=now, body=message.body),
+    }
+
+
+def open_socket(host, port, deadline):
+    """Return a socket that is connected to one of the addresses of `host`, tried in order; raises OSError."""
+    failure: OSError = socket.gaierror("no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        # A look-up cannot be cut off: it may have taken all of the time.
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(left)
+            sock.connect(address)
+            return sock
+        except OSError as error:
+            sock.close()
+            failure = error
+    raise failure
+
+
+@contextlib.contextmanager
+def _cut_off(sock, deadline):
+    """End the connection at `deadline`, also for a receiver that sends a byte now and then."""
+    line = sock.dup()  # TLS takes the socket over; what is shut down here is the same connection
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), _shut_down, [line])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        line.close()
+
+
+def _shut_down(line):
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+@cache
+def tls_context():
+    """Return what TLS trusts: the authorities of the system."""
+    return ssl.create_default_context()
+
+
+def describe_failure(failure):
+    """Return in few words what went wrong, without anything that the receiver or the URL said."""
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return f"TLS: {failure.verify_message}"
+    if isinstance(failure, TimeoutError):
+        return "timeout"
+    if isinstance(failure, socket.gaierror):
+        return "the name has no address"
+    if isinstance(failure, http.client.RemoteDisconnected):
+        return "closed without an answer"
+    if isinstance(failure, http.client.HTTPException):
+        return "the answer is not HTTP"
+    return getattr(failure, "strerror", None) or type(failure).__name__
+
+
+def read_retry_after(text):
+    """Return the seconds that `Retry-After` asks for (a number or a date), None when it says nothing."""
+    if not text:
+        return None
+    if text.strip().isascii() and text.strip().isdigit():
+        return min(int(text.strip()[:10]), 10**9)
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        return max(0, round(parsedate_to_datetime(text).timestamp() - time.time()))
+    return None

@@ -1,0 +1,141 @@
+"""Deliveries: made for each event and endpoint, claimed when due, and what came of each attempt."""
+
+import random
+from datetime import timedelta
+from uuid import uuid4
+
+import orjson
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from portal.exceptions import StatusConflict
+from portal.models import Delivery, OutboxEvent
+from portal.runner.base import Message
+from portal.services.endpoints import active_endpoints, disable_endpoint
+from portal.services.transactions import write_transaction
+from portal.services.transitions import advance, update_claimed
+
+Status = Delivery.Status
+
+#: Longer than any attempt takes, so that two workers never send the same one under one claim.
+LEASE = timedelta(seconds=60)
+#: Events handed to an endpoint in one transaction.
+BLOCK = 500
+#: Attempts that a delivery remembers.
+HISTORY = 20
+
+
+def hand_out():
+    """Make the deliveries of events that an endpoint was not handed yet; return how many events were handed out.
+
+    An endpoint is handed events by their number, which they get after their commit, so that it misses none; one
+    transaction makes the deliveries and moves its number on, so that none is made twice.
+    """
+    unseen = OutboxEvent.objects.filter(seq__gt=OuterRef("last_seq"))
+    return sum(_hand_to(endpoint) for endpoint in active_endpoints().filter(Exists(unseen)))
+
+
+def _hand_to(endpoint):
+    rows = OutboxEvent.objects.filter(seq__gt=endpoint.last_seq).order_by("seq")
+    events = list(rows.values_list("id", "seq")[:BLOCK])
+    made = [Delivery(event_id=pk, endpoint=endpoint) for pk, _ in events]
+    for delivery in made:
+        delivery.due_at = Now()
+    with write_transaction():
+        held = type(endpoint).objects.filter(pk=endpoint.pk, last_seq=endpoint.last_seq)
+        if not events or not held.update(last_seq=events[-1][1]):
+            return 0  # another worker was faster
+        # One that was replayed before its turn is there already.
+        Delivery.objects.bulk_create(made, ignore_conflicts=True)
+    return len(events)
+
+
+def endpoints_with_due():
+    """Return the endpoints that something is due for now, one look at an index for each."""
+    due = Delivery.objects.due().filter(endpoint=OuterRef("pk"))
+    return list(active_endpoints().filter(Exists(due)).order_by("id"))
+
+
+def claim_due(endpoint, *, limit):
+    """Claim up to `limit` deliveries that are due for `endpoint`, the oldest first; return them with their events.
+
+    The claim is a lease on the database's clock: whoever dies with it leaves them due again when it has run out.
+    """
+    token = uuid4()
+    with write_transaction():
+        due = Delivery.objects.due().filter(endpoint=endpoint).order_by("due_at")
+        # Where rows can be locked, two workers look past each other's; elsewhere there is one writer at a time.
+        chosen = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+        if not chosen:
+            return []
+        Delivery.objects.due().filter(pk__in=chosen).update(claim_token=token, due_at=Now() + LEASE)
+    claimed = Delivery.objects.filter(pk__in=chosen, claim_token=token, status=Status.PENDING)
+    return list(claimed.select_related("event", "endpoint").order_by("id"))
+
+
+def message_of(delivery):
+    """Return what is sent for a delivery: the event's payload, byte for byte the same at each attempt."""
+    return Message(str(delivery.event_id), orjson.dumps(delivery.event.payload))
+
+
+def list_deliveries(event):
+    """Return what each endpoint was told of `event`, as dicts, the oldest endpoint first."""
+    fields = "endpoint_id status attempts due_at history".split()
+    return list(event.deliveries.order_by("endpoint_id").values(*fields))
+
+
+def record_outcomes(outcomes):
+    """Publish pairs of a claimed delivery and its Outcome in one transaction; return the statuses that they now have.
+
+    A delivery whose claim somebody else has by now is left to them, and is None in the answer.
+    """
+    with write_transaction():
+        statuses = [_record(delivery, outcome) for delivery, outcome in outcomes]
+    for delivery, outcome in outcomes:
+        if outcome.gone:
+            disable_endpoint(delivery.endpoint)
+    return statuses
+
+
+def _record(delivery, outcome):
+    fields = {
+        "claim_token": None,
+        "attempts": F("attempts") + 1,
+        "history": [*delivery.history, _attempt(outcome)][-HISTORY:],
+    }
+    held = Q(claim_token=delivery.claim_token)
+    try:
+        if outcome.delivered:
+            advance(delivery, Status.DELIVERED, where=held, **fields)
+        elif not outcome.gone and delivery.attempts + 1 >= settings.PORTAL_OUTBOX_MAX_ATTEMPTS:
+            advance(delivery, Status.DEAD, where=held, **fields)
+        else:
+            wait = delay_after(delivery.attempts + 1, retry_after=outcome.retry_after)
+            if not update_claimed(delivery, delivery.claim_token, due_at=Now() + wait, **fields):
+                return None
+    except StatusConflict:
+        return None
+    return delivery.status
+
+
+def _attempt(outcome):
+    return {
+        "at": timezone.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "status_code": outcome.status_code,
+        "error": outcome.error,
+        "milliseconds": outcome.milliseconds,
+    }
+
+
+def delay_after(attempts, *, retry_after=None):
+    """Return the pause after so many failed attempts: doubled each time, up to half more by chance, up to the cap.
+
+    A receiver may ask for a longer one (`retry_after`, in seconds), not for one beyond the cap.
+    """
+    cap = settings.PORTAL_OUTBOX_MAX_DELAY_SECONDS
+    doubled = settings.PORTAL_OUTBOX_BASE_DELAY_SECONDS * 2 ** min(attempts - 1, 40)
+    # Chance spreads those that failed together, at the cap too.
+    seconds = min(doubled * random.uniform(1, 1.5), cap * random.uniform(0.8, 1))  # noqa: S311
+    return timedelta(seconds=max(seconds, min(cap, retry_after or 0)))

@@ -1,0 +1,134 @@
+"""The dispatcher: numbers events, hands them out, and sends what is due, many at once, never in a transaction."""
+
+import logging
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+from django.db import Error as AnyDatabaseError
+from django.db import close_old_connections, connections
+
+from portal.exceptions import PortalError
+from portal.runner.base import Outcome
+from portal.services.deliveries import (
+    claim_due,
+    endpoints_with_due,
+    hand_out,
+    message_of,
+    record_outcomes,
+)
+from portal.services.endpoints import note_environment, target_of
+from portal.services.events import number_events
+
+logger = logging.getLogger("portal.dispatch")
+
+#: How often it looks for events while nothing is under way.
+POLL_SECONDS = 0.25
+LONGEST_PAUSE = 30
+#: Messages under way at once in one process; to one endpoint; to one whose last attempt failed.
+SLOTS = 32
+SLOTS_OF_ONE = 8
+SLOTS_OF_FAILING = 1
+
+
+class Dispatcher:
+    """Sends what is due until it is told to stop; only its own thread asks the database, the others only send."""
+
+    def __init__(self, *, runner, stopped):
+        #: `stopped(seconds)` waits and is true when a stop is asked for.
+        self.runner, self.stopped = runner, stopped
+        #: What came of the attempts, by the status that it led to; FAILED ones are tried again.
+        self.counts = Counter()
+        self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="send")
+        self._under_way = {}
+        self._failing = set()
+        self._noted = False
+        self._pause = POLL_SECONDS
+
+    def run(self):
+        """Work until a stop is asked for; what is under way then is brought to its end and recorded."""
+        with self._threads:
+            while not self.stopped(0 if self._under_way and self._pause == POLL_SECONDS else self._pause):
+                self.round()
+            while self._under_way and self.round(claim=False):
+                pass
+        connections.close_all()
+
+    def run_once(self):
+        """Send all that is due now and return the counts."""
+        with self._threads:
+            while self._work() or self._under_way:
+                pass
+        return self.counts
+
+    def round(self, *, claim=True):
+        """Do what is due now; return False when a fault of the database ended it early."""
+        close_old_connections()
+        try:
+            self._work(claim=claim)
+        except (PortalError, AnyDatabaseError) as error:
+            # What is under way stays noted; it is recorded once the database answers, or due again after its lease.
+            logger.warning("dispatcher waits: %s", error)
+            connections.close_all()
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            return False
+        self._pause = POLL_SECONDS
+        return True
+
+    def _work(self, *, claim=True):
+        """Return how much there was to do, but for what is still under way."""
+        done = self._record()
+        if claim:
+            done += self._prepare() + self._send_due()
+        if self._under_way and not done:
+            wait(self._under_way, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        return done
+
+    def _prepare(self):
+        if not self._noted:
+            note_environment()
+            self._noted = True
+        return number_events() + hand_out()
+
+    def _send_due(self):
+        sent = 0
+        for endpoint in endpoints_with_due():
+            free = min(self._free_slots_of(endpoint.pk), SLOTS - len(self._under_way))
+            for delivery in claim_due(endpoint, limit=free) if free > 0 else ():
+                attempt = self._threads.submit(self.runner.send, target_of(endpoint), message_of(delivery))
+                self._under_way[attempt] = delivery
+                sent += 1
+        return sent
+
+    def _free_slots_of(self, endpoint_id):
+        """An endpoint that is slow or dead has few, so that the others find some."""
+        taken = sum(delivery.endpoint_id == endpoint_id for delivery in self._under_way.values())
+        return (SLOTS_OF_FAILING if endpoint_id in self._failing else SLOTS_OF_ONE) - taken
+
+    def _record(self):
+        ended = [attempt for attempt in self._under_way if attempt.done()]
+        if not ended:
+            return 0
+        outcomes = [(self._under_way[attempt], _outcome_of(attempt)) for attempt in ended]
+        statuses = record_outcomes(outcomes)
+        for attempt in ended:
+            del self._under_way[attempt]
+        for (delivery, outcome), status in zip(outcomes, statuses, strict=True):
+            self._note(delivery, outcome, status)
+        return len(ended)
+
+    def _note(self, delivery, outcome, status):
+        change = self._failing.discard if outcome.delivered else self._failing.add
+        change(delivery.endpoint_id)
+        self.counts[{"PENDING": "failed", None: "lost"}.get(status) or status.lower()] += 1
+        if not outcome.delivered:
+            said = outcome.status_code or outcome.error
+            logger.warning("event %s was not delivered: %s, now %s", delivery.event_id, said, status)
+
+
+def _outcome_of(attempt):
+    fault = attempt.exception()
+    if fault is None:
+        return attempt.result()
+    # A runner raises nothing: a defect of ours is no reason to hold up everything else.
+    logger.error("a runner failed", exc_info=fault)
+    return Outcome(error=type(fault).__name__)

@@ -1,0 +1,53 @@
+"""Endpoints: the one that the environment names, and where what is sent to each goes."""
+
+from django.conf import settings
+
+from portal.exceptions import StatusConflict
+from portal.models import Endpoint
+from portal.runner.base import Target
+from portal.runner.signature import read_keys
+from portal.services.transactions import write_transaction
+from portal.services.transitions import advance
+
+
+def note_environment():
+    """Have a row for the endpoint that PORTAL_RUNNER_ENDPOINT names; a new URL enables it again.
+
+    Its secret is in no row. A first one begins with the first event there is: it hears every event.
+    """
+    url = settings.PORTAL_RUNNER_ENDPOINT
+    if not url:
+        return
+    with write_transaction():
+        made = Endpoint(pk=Endpoint.ENVIRONMENT_ID, url=url)
+        Endpoint.objects.bulk_create([made], ignore_conflicts=True)
+        if Endpoint.objects.filter(pk=made.pk).exclude(url=url).update(url=url):
+            endpoint = Endpoint.objects.get(pk=made.pk)
+            if endpoint.status == Endpoint.Status.DISABLED:
+                advance(endpoint, Endpoint.Status.ENABLED)
+
+
+def active_endpoints():
+    """Return the endpoints that events are sent to now."""
+    rows = Endpoint.objects.enabled()
+    return rows if settings.PORTAL_RUNNER_ENDPOINT else rows.exclude(pk=Endpoint.ENVIRONMENT_ID)
+
+
+def target_of(endpoint):
+    """Return where messages to `endpoint` go, with the keys that sign them."""
+    return Target(settings.PORTAL_RUNNER_ENDPOINT, read_keys(settings.PORTAL_RUNNER_SECRET))
+
+
+def enable_endpoint(endpoint):
+    """Send again to an endpoint that is DISABLED; what has waited for it is due. Raises StatusConflict otherwise."""
+    with write_transaction():
+        advance(endpoint, Endpoint.Status.ENABLED)
+
+
+def disable_endpoint(endpoint):
+    """Send nothing more to an endpoint; nothing happens to one that is DISABLED already."""
+    try:
+        with write_transaction():
+            advance(endpoint, Endpoint.Status.DISABLED)
+    except StatusConflict:
+        pass  # another answer of 410 was faster

@@ -1,0 +1,160 @@
+"""Deliveries: made once for each event and endpoint, claimed under a lease, and moved on by what came of them."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from portal.models import Delivery, Endpoint, OutboxEvent
+from portal.runner.base import Outcome
+from portal.services import deliveries
+from portal.services.deliveries import claim_due, delay_after, endpoints_with_due, hand_out, record_outcomes
+from portal.services.endpoints import note_environment
+from portal.services.events import number_events
+from tests.samples import store_file
+from tests.services.situations import set_columns
+
+GOOD, BAD = Outcome(status_code=200, milliseconds=3), Outcome(error="timeout")
+
+
+@pytest.fixture
+def endpoint(db, settings):
+    """The endpoint of the environment, as a worker notes it at its start."""
+    settings.PORTAL_RUNNER_ENDPOINT = "https://runner.example.org/hook"
+    note_environment()
+    return Endpoint.objects.get()
+
+
+def make_events(caller, storage, count=1):
+    """So many events, numbered and handed out."""
+    for _ in range(count):
+        store_file(caller, storage)
+    number_events()
+    return hand_out()
+
+
+def seconds_until_due(delivery):
+    """Return how long a delivery waits, by the database's clock."""
+    row = Delivery.objects.annotate(now=Now()).get(pk=delivery.pk)
+    return (row.due_at - row.now).total_seconds()
+
+
+def test_without_an_endpoint_events_are_kept_and_nothing_is_due(ann, storage):
+    note_environment()
+    assert make_events(ann, storage) == 0
+    assert (OutboxEvent.objects.count(), Delivery.objects.count(), endpoints_with_due()) == (1, 0, [])
+
+
+def test_an_endpoint_is_handed_every_event_once_also_those_from_before(ann, storage, settings):
+    make_events(ann, storage)
+    settings.PORTAL_RUNNER_ENDPOINT = "https://runner.example.org/hook"
+    note_environment()
+    assert make_events(ann, storage) == 2
+    assert hand_out() == 0
+    assert list(Delivery.objects.values_list("event_id", flat=True)) == list(
+        OutboxEvent.objects.order_by("seq").values_list("id", flat=True)
+    )
+
+
+def test_more_events_than_a_block_take_more_rounds(ann, storage, endpoint, monkeypatch):
+    monkeypatch.setattr(deliveries, "BLOCK", 2)
+    assert [make_events(ann, storage, 3), hand_out(), hand_out()] == [2, 1, 0]
+
+
+def test_who_looked_before_another_worker_handed_out_makes_none_twice(ann, storage, endpoint):
+    store_file(ann, storage)
+    number_events()
+    stale = Endpoint.objects.get()
+    assert hand_out() == 1
+    assert deliveries._hand_to(stale) == 0
+    assert Delivery.objects.count() == 1
+
+
+def test_while_the_setting_is_gone_nothing_is_due(ann, storage, endpoint, settings):
+    make_events(ann, storage)
+    settings.PORTAL_RUNNER_ENDPOINT = ""
+    assert endpoints_with_due() == []
+
+
+def test_what_is_claimed_is_nobody_elses_until_the_lease_runs_out(ann, storage, endpoint):
+    make_events(ann, storage, 3)
+    first = claim_due(endpoint, limit=2)
+    second = claim_due(endpoint, limit=2)
+    assert [len(first), len(second), len(claim_due(endpoint, limit=2))] == [2, 1, 0]
+    assert 50 < seconds_until_due(first[0]) <= 60
+    assert endpoints_with_due() == []
+    set_columns(first[0], due_at=Now() - timedelta(seconds=1))
+    assert [row.pk for row in claim_due(endpoint, limit=2)] == [first[0].pk]
+    assert record_outcomes([(first[0], GOOD)]) == [None]
+
+
+def test_a_success_ends_it(ann, storage, endpoint):
+    make_events(ann, storage)
+    (claimed,) = claim_due(endpoint, limit=9)
+    assert record_outcomes([(claimed, GOOD)]) == ["DELIVERED"]
+    row = Delivery.objects.get()
+    assert (row.status, row.attempts, row.claim_token) == ("DELIVERED", 1, None)
+    assert [(each["status_code"], each["error"]) for each in row.history] == [(200, "")]
+    assert endpoints_with_due() == []
+
+
+def test_a_failure_waits_longer_each_time_and_the_last_one_is_dead(ann, storage, endpoint, settings):
+    settings.PORTAL_OUTBOX_MAX_ATTEMPTS = 4
+    make_events(ann, storage)
+    waits = []
+    for _ in range(4):
+        (claimed,) = claim_due(endpoint, limit=1)
+        record_outcomes([(claimed, BAD)])
+        waits.append(seconds_until_due(claimed))
+        Delivery.objects.update(due_at=Now() - timedelta(seconds=1))
+    assert 4 < waits[0] < 8 < 9 < waits[1] < 16 < 19 < waits[2] < 31
+    row = Delivery.objects.get()
+    assert (row.status, row.attempts, len(row.history)) == ("DEAD", 4, 4)
+    assert claim_due(endpoint, limit=1) == []
+
+
+def test_only_the_last_attempts_are_remembered(ann, storage, endpoint, settings):
+    settings.PORTAL_OUTBOX_MAX_ATTEMPTS = 99
+    make_events(ann, storage)
+    for number in range(25):
+        (claimed,) = claim_due(endpoint, limit=1)
+        record_outcomes([(claimed, Outcome(status_code=500 + number))])
+        Delivery.objects.update(due_at=Now() - timedelta(seconds=1))
+    row = Delivery.objects.get()
+    assert [each["status_code"] for each in row.history] == list(range(505, 525))
+
+
+def test_a_receiver_that_is_gone_is_sent_nothing_more_until_it_is_another(ann, storage, endpoint, settings):
+    make_events(ann, storage, 2)
+    (claimed,) = claim_due(endpoint, limit=1)
+    assert record_outcomes([(claimed, Outcome(status_code=410))]) == ["PENDING"]
+    assert Endpoint.objects.get().status == "DISABLED"
+    assert endpoints_with_due() == []
+    note_environment()
+    assert endpoints_with_due() == []
+    settings.PORTAL_RUNNER_ENDPOINT = "https://runner.example.org/another"
+    note_environment()
+    assert endpoints_with_due() == [endpoint]
+    assert Endpoint.objects.get().url == "https://runner.example.org/another"
+
+
+def test_two_answers_of_gone_at_once_disable_it_once(ann, storage, endpoint):
+    make_events(ann, storage, 2)
+    claimed = claim_due(endpoint, limit=2)
+    record_outcomes([(row, Outcome(status_code=410)) for row in claimed])
+    assert Endpoint.objects.get().status == "DISABLED"
+
+
+def test_pauses_double_with_some_chance_up_to_the_cap(settings):
+    settings.PORTAL_OUTBOX_BASE_DELAY_SECONDS, settings.PORTAL_OUTBOX_MAX_DELAY_SECONDS = 5, 3600
+    for attempts in range(1, 60):
+        seconds = delay_after(attempts).total_seconds()
+        assert min(5 * 2 ** (attempts - 1), 2880) <= seconds <= min(7.5 * 2 ** (attempts - 1), 3600)
+    assert len({delay_after(20) for _ in range(5)}) > 1
+
+
+def test_a_wish_to_wait_is_heard_up_to_the_cap(settings):
+    settings.PORTAL_OUTBOX_BASE_DELAY_SECONDS, settings.PORTAL_OUTBOX_MAX_DELAY_SECONDS = 5, 100
+    assert delay_after(1, retry_after=50) == timedelta(seconds=50)
+    assert delay_after(1, retry_after=10**9) == timedelta(seconds=100)
+    assert delay_after(1, retry_after=1) >= timedelta(seconds=5)

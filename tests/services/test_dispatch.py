@@ -1,0 +1,149 @@
+"""The dispatcher: sends what is due outside of any transaction, many at once, and lives through faults."""
+
+import threading
+from collections import Counter
+
+import pytest
+from django.db import OperationalError
+
+from portal.models import Delivery, Endpoint, OutboxEvent
+from portal.runner.base import Outcome
+from portal.runner.memory import MemoryRunner
+from portal.services import dispatch
+from portal.services.dispatch import Dispatcher
+from tests.patience import wait_until
+from tests.samples import store_file
+from tests.services.situations import failing
+
+
+@pytest.fixture(autouse=True)
+def _connections_stay_open(monkeypatch):
+    """A round closes connections that are old or broken; that of the test holds its transaction."""
+    monkeypatch.setattr(dispatch, "close_old_connections", lambda: None)
+    monkeypatch.setattr(dispatch.connections, "close_all", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _endpoint(settings):
+    settings.PORTAL_RUNNER_ENDPOINT = "https://runner.example.org/hook"
+    settings.PORTAL_RUNNER_SECRET = "a secret"
+
+
+def dispatcher(runner, stopped=lambda seconds: False):
+    """Return a dispatcher with this runner."""
+    return Dispatcher(runner=runner, stopped=stopped)
+
+
+def test_once_through_sends_all_that_is_due(ann, storage):
+    for _ in range(20):
+        store_file(ann, storage)
+    runner = MemoryRunner()
+    assert dispatcher(runner).run_once() == Counter(delivered=20)
+    assert {message.event_id for _, message in runner.sent} == {str(event.pk) for event in OutboxEvent.objects.all()}
+    target, message = runner.sent[0]
+    assert target.url == "https://runner.example.org/hook"
+    assert target.keys
+    assert b'"event_type":"file.uploaded"' in message.body
+    assert dispatcher(runner).run_once() == Counter()
+    assert len(runner.sent) == 20
+
+
+def test_what_failed_is_counted_and_not_tried_again_at_once(ann, storage, settings):
+    store_file(ann, storage)
+    runner = MemoryRunner(lambda target, message: Outcome(status_code=500))
+    assert dispatcher(runner).run_once() == Counter(failed=1)
+    settings.PORTAL_OUTBOX_MAX_ATTEMPTS = 1
+    store_file(ann, storage)
+    assert dispatcher(runner).run_once() == Counter(dead=1)
+    assert sorted(Delivery.objects.values_list("status", flat=True)) == ["DEAD", "PENDING"]
+
+
+def test_the_same_event_is_the_same_message_at_each_attempt(ann, storage, settings):
+    settings.PORTAL_OUTBOX_BASE_DELAY_SECONDS = 0
+    store_file(ann, storage)
+    answers = [Outcome(status_code=204), Outcome(error="timeout"), Outcome(status_code=500)]
+    runner = MemoryRunner(lambda target, message: answers.pop())
+    assert dispatcher(runner).run_once() == Counter(failed=2, delivered=1)
+    assert len({message for _, message in runner.sent}) == 1
+
+
+def test_a_runner_with_a_defect_holds_up_nothing(ann, storage):
+    store_file(ann, storage)
+    store_file(ann, storage)
+    broken = []
+
+    def answer(target, message):
+        if not broken:
+            broken.append(message)
+            raise ZeroDivisionError
+        return Outcome(status_code=200)
+
+    assert dispatcher(MemoryRunner(answer)).run_once() == Counter(failed=1, delivered=1)
+    assert Delivery.objects.get(status="PENDING").history[0]["error"] == "ZeroDivisionError"
+
+
+class Gate:
+    """A runner's answer that waits until it is let through, and counts who waits."""
+
+    def __init__(self, status=204):
+        self.status, self.waiting, self.open = status, 0, threading.Event()
+
+    def __call__(self, target, message):
+        self.waiting += 1
+        self.open.wait(30)
+        return Outcome(status_code=self.status)
+
+
+@pytest.mark.parametrize(("failing_before", "slots"), [(False, dispatch.SLOTS_OF_ONE), (True, 1)])
+def test_one_endpoint_takes_its_share_of_the_slots_and_one_that_fails_takes_one(ann, storage, failing_before, slots):
+    for _ in range(12):
+        store_file(ann, storage)
+    gate = Gate()
+    ours = dispatcher(MemoryRunner(gate))
+    if failing_before:
+        ours._failing.add(Endpoint.ENVIRONMENT_ID)
+    ours.round()
+    ours.round()
+    wait_until(lambda: gate.waiting == slots)
+    assert Delivery.objects.filter(claim_token__isnull=False).count() == slots
+    gate.open.set()
+    assert ours.run_once()["delivered"] == 12
+
+
+def test_a_fault_of_the_database_is_waited_out_and_nothing_that_came_back_is_lost(ann, storage, monkeypatch):
+    store_file(ann, storage)
+    runner = MemoryRunner()
+    ours = dispatcher(runner)
+    assert ours.round()
+    with monkeypatch.context() as broken:
+        broken.setattr(dispatch, "record_outcomes", failing(OperationalError("gone")))
+        assert ours.round() is False
+        assert ours._pause > dispatch.POLL_SECONDS
+    assert ours.round()
+    assert (Delivery.objects.get().status, len(runner.sent)) == ("DELIVERED", 1)
+    assert ours._pause == dispatch.POLL_SECONDS
+
+
+def test_told_to_stop_it_records_what_is_under_way_and_begins_nothing(ann, storage):
+    for _ in range(10):
+        store_file(ann, storage)
+    gate, asked = Gate(), []
+
+    def stopped(seconds):
+        asked.append(seconds)
+        gate.open.set()
+        return len(asked) > 1
+
+    ours = dispatcher(MemoryRunner(gate), stopped)
+    ours.run()
+    assert Counter(Delivery.objects.values_list("status", flat=True)) == Counter(
+        DELIVERED=dispatch.SLOTS_OF_ONE, PENDING=10 - dispatch.SLOTS_OF_ONE
+    )
+    assert not Delivery.objects.filter(claim_token__isnull=False).exists()
+
+
+def test_the_dispatcher_numbers_events_without_an_endpoint_too(ann, storage, settings):
+    settings.PORTAL_RUNNER_ENDPOINT = ""
+    store_file(ann, storage)
+    assert dispatcher(MemoryRunner()).run_once() == Counter()
+    assert list(OutboxEvent.objects.values_list("seq", flat=True)) == [1]
