@@ -87,7 +87,10 @@ class _Conversation(socketserver.StreamRequestHandler):
         while text := self.rfile.readline().decode().strip():
             name, _, value = text.partition(":")
             headers[name.lower()] = value.strip()
-        received = Received(line, headers, self.rfile.read(int(headers.get("content-length", 0))))
+        length = int(headers.get("content-length", 0))
+        received = Received(line, headers, self.rfile.read(length))
+        if not line.startswith("POST ") or len(received.body) < length:
+            return  # whoever sent it has died over it
         self.server.take(received)
         self.answer(self.server.behave(received))
 

@@ -32,6 +32,16 @@ def test_two_files_of_one_batch_finalized_at_once_both_count(ann, storage, root,
     assert_counted(batch, stored_count=2 * times, failed_count=0, total_files=2 * times, stored_bytes=4000 * times)
 
 
+def test_the_last_two_files_at_once_complete_the_batch_once(ann, storage, race):
+    for turn in range(rounds(500)):
+        batch = make_batch(ann, expected_files=2)
+        sessions = [ready_session(ann, storage, pattern(20, (turn, n)), batch=batch) for n in range(2)]
+        race(*(finalizing(ann, storage, session) for session in sessions))
+        assert_counted(batch, stored_count=2, total_files=2, status="COMPLETE")
+        told = OutboxEvent.objects.get(event_type="batch.completed", subject_id=batch.pk).payload["batch"]
+        assert (told["stored_count"], told["stored_bytes"]) == (2, 40)
+
+
 def test_one_session_finalized_twice_at_once_is_stored_once(ann, storage, root, race):
     batch, times = make_batch(ann), rounds(300)
     for turn in range(times):
