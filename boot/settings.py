@@ -75,6 +75,7 @@ class Base(Configuration):
         if PORTAL_RUNNER_ENDPOINT
         else ""
     )
+    PORTAL_ENDPOINT_ALLOW_NETWORKS = environment.read_networks("PORTAL_ENDPOINT_ALLOW_NETWORKS")
     PORTAL_OUTBOX_BASE_DELAY_SECONDS = environment.read_int("PORTAL_OUTBOX_BASE_DELAY_SECONDS", 5)
     PORTAL_OUTBOX_MAX_DELAY_SECONDS = environment.read_int("PORTAL_OUTBOX_MAX_DELAY_SECONDS", 3600)
     PORTAL_OUTBOX_MAX_ATTEMPTS = environment.read_int("PORTAL_OUTBOX_MAX_ATTEMPTS", 12)
@@ -211,6 +212,9 @@ class Base(Configuration):
             "BatchStatus": "portal.models.UploadBatch.Status",
             "FileStatus": "portal.models.IngestFile.Status",
             "SessionStatus": "portal.models.UploadSession.Status",
+            "DeliveryStatus": "portal.models.Delivery.Status",
+            "EndpointStatus": "portal.models.Endpoint.Status",
+            "EventType": "portal.models.OutboxEvent.Type",
         },
         "POSTPROCESSING_HOOKS": [
             "drf_spectacular.hooks.postprocess_schema_enums",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.exceptions import InsufficientScope, NotFound
-from portal.models import IngestFile, OutboxEvent, UploadBatch, UploadSession
+from portal.models import Endpoint, IngestFile, OutboxEvent, UploadBatch, UploadSession
 from portal.models.sessions import FIND_GRID, GRID_FIELDS
 
 UPLOAD, READ, DELETE, SERVICE = "upload", "read", "delete", "service"
@@ -65,6 +65,16 @@ def sessions_of(caller):
 def events_of(caller):
     """Return the events that `caller` may read: of its own files and batches, or everybody's with `service`."""
     return OutboxEvent.objects.all() if SERVICE in caller.scopes else OutboxEvent.objects.owned_by(caller.user)
+
+
+def endpoints_of(caller):
+    """Return the endpoints that `caller` has made."""
+    return Endpoint.objects.owned_by(caller.user)
+
+
+def get_endpoint(caller, endpoint_id):
+    """Return the endpoint, or raise NotFound if it is not there or not the caller's."""
+    return _one(endpoints_of(caller), endpoint_id)
 
 
 def get_event(caller, event_id):

@@ -239,10 +239,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
 class EndpointAdmin(ReadOnlyAdmin):
     """Who is sent events; one that has answered 410 is DISABLED until it is enabled here."""
 
-    list_display = ("id", "url", "status", "status_at", "last_seq")
+    list_display = ("id", "url", "owner", "status", "status_at", "last_seq")
     list_filter = ("status",)
-    search_fields = ("url",)
-    search_help_text = "A whole id, or part of a URL."
+    list_select_related = ("owner",)
+    search_fields = ("url", "owner__username")
+    search_help_text = "A whole id, or part of a URL or an owner."
     actions = ("enable", "disable")
 
     @admin.action(description="Enable: send what has waited, too", permissions=["act"])

@@ -200,6 +200,11 @@ class FileBusy(Conflict):
     retry_after = 5
 
 
+class TooManyEndpoints(Conflict):
+    code = "too_many_endpoints"
+    detail = "There are as many endpoints as one may have; delete one first."
+
+
 class IdempotencyInProgress(Conflict):
     code = "idempotency_in_progress"
     detail = "The first request with this Idempotency-Key is still running."

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import batches, bulk, events, files, presign, service, sessions
+from portal.views import batches, bulk, endpoints, events, files, presign, service, sessions
 
 urlpatterns = [
     path("batches", batches.BatchList.as_view(), name="batches"),
@@ -12,6 +12,9 @@ urlpatterns = [
     path("batches/<uuid:batch_id>/receipt", batches.BatchReceipt.as_view(), name="batch-receipt"),
     path("batches/<uuid:batch_id>/finalize", bulk.BatchFinalize.as_view(), name="batch-finalize"),
     path("batches/<uuid:batch_id>/events", events.BatchEventList.as_view(), name="batch-events"),
+    path("endpoints", endpoints.EndpointList.as_view(), name="endpoints"),
+    path("endpoints/<uuid:endpoint_id>", endpoints.EndpointDetail.as_view(), name="endpoint"),
+    path("endpoints/<uuid:endpoint_id>/rotate", endpoints.EndpointRotate.as_view(), name="endpoint-rotate"),
     path("events", events.EventList.as_view(), name="events"),
     path("events/<uuid:event_id>", events.EventDetail.as_view(), name="event"),
     path("events/<uuid:event_id>/replay", events.EventReplay.as_view(), name="event-replay"),

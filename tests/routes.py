@@ -11,15 +11,17 @@ from tests.views.callers import ALL
 
 READ, UPLOAD, DELETE, SERVICE = "read", "upload", "delete", "service"
 EVERY_SCOPE = (*ALL, SERVICE)
+#: An address that may be called; nobody calls it, since no worker runs.
+ENDPOINT = "https://1.1.1.1/hook"
 
 
 @dataclass(frozen=True)
 class Row:
     """What a route and method is for: which scopes open it, and what its owner gets.
 
-    Where the path names something, `{batch}`, `{sealed}` (a batch without files), `{file}`, `{event}`, `{open}` (a
-    session without its part) or `{ready}` (one that has it) stand for its id; a stranger then gets 404. A path that
-    names nothing is everybody's own: `mine`.
+    Where the path names something, `{batch}`, `{sealed}` (a batch without files), `{file}`, `{event}`,
+    `{endpoint}`, `{open}` (a session without its part) or `{ready}` (one that has it) stand for its id; a stranger then
+    gets 404. A path that names nothing is everybody's own: `mine`.
     """
 
     path: str
@@ -50,6 +52,11 @@ ROWS = {
         "/batches/{batch}/finalize", (UPLOAD,), 200, {"json": {"session_ids": ["01890000-0000-7000-8000-000000000000"]}}
     ),
     ("/batches/{}/events", "GET"): Row("/batches/{batch}/events", (READ,)),
+    ("/endpoints", "GET"): Row("/endpoints", (READ,)),
+    ("/endpoints", "POST"): Row("/endpoints", (UPLOAD,), 201, {"json": {"url": ENDPOINT}}),
+    ("/endpoints/{}", "GET"): Row("/endpoints/{endpoint}", (READ,)),
+    ("/endpoints/{}", "DELETE"): Row("/endpoints/{endpoint}", (DELETE,), 204),
+    ("/endpoints/{}/rotate", "POST"): Row("/endpoints/{endpoint}/rotate", (UPLOAD,)),
     ("/events", "GET"): Row("/events", (READ, SERVICE)),
     ("/events/{}", "GET"): Row("/events/{event}", (READ, SERVICE)),
     ("/events/{}/replay", "POST"): Row("/events/{event}/replay", (UPLOAD,), 202),

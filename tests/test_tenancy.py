@@ -3,7 +3,7 @@
 import pytest
 
 from tests.api import Api
-from tests.routes import EVERY_SCOPE, PAGES, ROWS, SERVICE, all_routes
+from tests.routes import ENDPOINT, EVERY_SCOPE, PAGES, ROWS, SERVICE, all_routes
 from tests.samples import CHUNK
 from tests.schema.description import Description
 from tests.views.callers import ALL, make_callers, new_name
@@ -31,6 +31,13 @@ def callers(portal_server):
     return callers
 
 
+def some_endpoint(owner):
+    """Return the id of an endpoint, made when there is none: one may have only so many."""
+    for endpoint in owner.get("/endpoints?limit=1").json()["results"]:
+        return endpoint["id"]
+    return owner.post("/endpoints", {"url": ENDPOINT}).json()["id"]
+
+
 def make_things(owner):
     """Return ids of things of the owner's: batches, a stored file, an open session and one that can be finalized."""
     batch = owner.make_batch()["id"]
@@ -43,6 +50,7 @@ def make_things(owner):
         "batch": batch,
         "sealed": sealed,
         "file": owner.store(b"x")["id"],
+        "endpoint": some_endpoint(owner),
         "event": owner.get("/events?limit=1").json()["results"][0]["event_id"],
         "open": open_,
         "ready": ready["session_id"],
@@ -88,7 +96,7 @@ def test_a_stranger_gets_exactly_the_answer_for_an_id_that_is_not_there(callers,
     assert headers[0] == headers[1]
 
 
-@pytest.mark.parametrize("path", ["/batches", "/files", "/uploads/sessions", "/events"])
+@pytest.mark.parametrize("path", ["/batches", "/files", "/uploads/sessions", "/events", "/endpoints"])
 def test_a_stranger_does_not_find_them_in_a_list(callers, things, path):
     assert callers["owner"].get(path).json()["results"]
     listed = callers["stranger"].get(f"{path}?limit=1000").text

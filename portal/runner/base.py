@@ -11,10 +11,15 @@ ATTEMPT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Target:
-    """Where a message goes: a URL, and the keys that sign it (one, or two while they are changed)."""
+    """Where a message goes: a URL, and the keys that sign it (one, or two while they are changed).
+
+    One that is `guarded` is called at public addresses only, or in the networks that are `allowed`.
+    """
 
     url: str
     keys: tuple[bytes, ...] = ()
+    guarded: bool = False
+    allowed: tuple = ()
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import ssl
 import threading
 import time
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, partial
 from urllib.parse import urlsplit
 
+from portal.runner.addresses import may_be_called
 from portal.runner.base import Outcome, Runner
 from portal.runner.signature import sign
 
@@ -36,7 +37,8 @@ class WebhookRunner(Runner):
 
     def _post(self, target, message, deadline):
         url = urlsplit(target.url)
-        sock = open_socket(url.hostname, url.port or PORTS[url.scheme], deadline)
+        may_call = partial(may_be_called, allowed=target.allowed) if target.guarded else None
+        sock = open_socket(url.hostname, url.port or PORTS[url.scheme], deadline, may_call=may_call)
         with contextlib.closing(sock), _cut_off(sock, deadline):
             if url.scheme == "https":
                 sock = tls_context().wrap_socket(sock, server_hostname=url.hostname)
@@ -63,10 +65,19 @@ def make_headers(target, message):
     }
 
 
-def open_socket(host, port, deadline):
-    """Return a socket that is connected to one of the addresses of `host`, tried in order; raises OSError."""
-    failure: OSError = socket.gaierror("no address")
+class AddressRefused(OSError):
+    """The name has addresses, and none of them may be called."""
+
+
+def open_socket(host, port, deadline, *, may_call=None):
+    """Return a socket that is connected to one of the addresses of `host`, tried in order; raises OSError.
+
+    The name is looked up once, and what `may_call(address)` was asked about is what is called.
+    """
+    failure: OSError = AddressRefused("the address is private, local or reserved")
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        if may_call and not may_call(address[0]):
+            continue
         # A look-up cannot be cut off: it may have taken all of the time.
         left = deadline - time.monotonic()
         if left <= 0:
@@ -114,6 +125,8 @@ def describe_failure(failure):
         return f"TLS: {failure.verify_message}"
     if isinstance(failure, TimeoutError):
         return "timeout"
+    if isinstance(failure, AddressRefused):
+        return str(failure)
     if isinstance(failure, socket.gaierror):
         return "the name has no address"
     if isinstance(failure, http.client.RemoteDisconnected):

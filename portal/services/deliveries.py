@@ -13,7 +13,7 @@ from django.utils import timezone
 from portal.exceptions import StatusConflict
 from portal.models import Delivery, OutboxEvent
 from portal.runner.base import Message
-from portal.services.endpoints import active_endpoints, disable_endpoint
+from portal.services.endpoints import active_endpoints, disable_endpoint, hears
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, update_claimed
 
@@ -34,13 +34,17 @@ def hand_out():
     transaction makes the deliveries and moves its number on, so that none is made twice.
     """
     unseen = OutboxEvent.objects.filter(seq__gt=OuterRef("last_seq"))
-    return sum(_hand_to(endpoint) for endpoint in active_endpoints().filter(Exists(unseen)))
+    of_all = active_endpoints().filter(Exists(unseen), owner=None)
+    of_owners = active_endpoints().filter(Exists(unseen.filter(owner=OuterRef("owner"))), owner__isnull=False)
+    return sum(_hand_to(endpoint) for rows in (of_all, of_owners) for endpoint in rows)
 
 
 def _hand_to(endpoint):
     rows = OutboxEvent.objects.filter(seq__gt=endpoint.last_seq).order_by("seq")
-    events = list(rows.values_list("id", "seq")[:BLOCK])
-    made = [Delivery(event_id=pk, endpoint=endpoint) for pk, _ in events]
+    if endpoint.owner_id is not None:
+        rows = rows.filter(owner=endpoint.owner_id)
+    events = list(rows.values_list("id", "seq", "event_type")[:BLOCK])
+    made = [Delivery(event_id=pk, endpoint=endpoint) for pk, _, kind in events if hears(endpoint, kind)]
     for delivery in made:
         delivery.due_at = Now()
     with write_transaction():

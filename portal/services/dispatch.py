@@ -1,6 +1,7 @@
 """The dispatcher: numbers events, hands them out, and sends what is due, many at once, never in a transaction."""
 
 import logging
+import random
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
@@ -24,10 +25,14 @@ logger = logging.getLogger("portal.dispatch")
 #: How often it looks for events while nothing is under way.
 POLL_SECONDS = 0.25
 LONGEST_PAUSE = 30
-#: Messages under way at once in one process; to one endpoint; to one whose last attempt failed.
+#: Messages under way at once in one process; to one endpoint.
 SLOTS = 32
 SLOTS_OF_ONE = 8
-SLOTS_OF_FAILING = 1
+#: To one that is not steady: its last attempt failed or was slow, or there was none; to all of these together.
+SLOTS_OF_UNSTEADY = 1
+SLOTS_OF_ALL_UNSTEADY = 16
+#: From here on an answer is slow.
+SLOW_MILLISECONDS = 2000
 
 
 class Dispatcher:
@@ -40,7 +45,8 @@ class Dispatcher:
         self.counts = Counter()
         self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="send")
         self._under_way = {}
-        self._failing = set()
+        #: The ids of the endpoints whose last attempt was a quick success.
+        self._steady = set()
         self._noted = False
         self._pause = POLL_SECONDS
 
@@ -91,8 +97,10 @@ class Dispatcher:
 
     def _send_due(self):
         sent = 0
-        for endpoint in endpoints_with_due():
-            free = min(self._free_slots_of(endpoint.pk), SLOTS - len(self._under_way))
+        endpoints = endpoints_with_due()
+        random.shuffle(endpoints)  # whoever comes last may find no slot; it is not always the same one
+        for endpoint in endpoints:
+            free = self._free_slots_of(endpoint.pk)
             for delivery in claim_due(endpoint, limit=free) if free > 0 else ():
                 attempt = self._threads.submit(self.runner.send, target_of(endpoint), message_of(delivery))
                 self._under_way[attempt] = delivery
@@ -100,14 +108,20 @@ class Dispatcher:
         return sent
 
     def _free_slots_of(self, endpoint_id):
-        """An endpoint that is slow or dead has few, so that the others find some."""
-        taken = sum(delivery.endpoint_id == endpoint_id for delivery in self._under_way.values())
-        return (SLOTS_OF_FAILING if endpoint_id in self._failing else SLOTS_OF_ONE) - taken
+        """Those that are slow or dead have few, also all of them together, so that the others find some."""
+        under_way = [delivery.endpoint_id for delivery in self._under_way.values()]
+        taken, left = under_way.count(endpoint_id), SLOTS - len(under_way)
+        if endpoint_id in self._steady:
+            return min(SLOTS_OF_ONE - taken, left)
+        unsteady = sum(other not in self._steady for other in under_way)
+        return min(SLOTS_OF_UNSTEADY - taken, SLOTS_OF_ALL_UNSTEADY - unsteady, left)
 
     def _record(self):
         ended = [attempt for attempt in self._under_way if attempt.done()]
         if not ended:
             return 0
+        # Whoever deletes or replays some of them takes the rows in this order too.
+        ended.sort(key=lambda attempt: self._under_way[attempt].pk)
         outcomes = [(self._under_way[attempt], _outcome_of(attempt)) for attempt in ended]
         statuses = record_outcomes(outcomes)
         for attempt in ended:
@@ -117,8 +131,8 @@ class Dispatcher:
         return len(ended)
 
     def _note(self, delivery, outcome, status):
-        change = self._failing.discard if outcome.delivered else self._failing.add
-        change(delivery.endpoint_id)
+        steady = outcome.delivered and outcome.milliseconds < SLOW_MILLISECONDS
+        (self._steady.add if steady else self._steady.discard)(delivery.endpoint_id)
         self.counts[{"PENDING": "failed", None: "lost"}.get(status) or status.lower()] += 1
         if not outcome.delivered:
             said = outcome.status_code or outcome.error

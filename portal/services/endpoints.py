@@ -1,11 +1,13 @@
-"""Endpoints: the one that the environment names, and where what is sent to each goes."""
+"""Endpoints: the one that the environment names, who hears what, and where what is sent to each goes."""
 
 from django.conf import settings
+from django.db.models import Q
 
 from portal.exceptions import StatusConflict
 from portal.models import Endpoint
 from portal.runner.base import Target
 from portal.runner.signature import read_keys
+from portal.services.endpoint_secrets import live_secrets
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
 
@@ -33,9 +35,26 @@ def active_endpoints():
     return rows if settings.PORTAL_RUNNER_ENDPOINT else rows.exclude(pk=Endpoint.ENVIRONMENT_ID)
 
 
+def hearers_of(event):
+    """Return the active endpoints that are told of `event`, held to the end of the transaction."""
+    rows = active_endpoints().filter(Q(owner=None) | Q(owner=event.owner_id)).order_by("pk").select_for_update()
+    return [endpoint for endpoint in rows if hears(endpoint, event.event_type)]
+
+
+def hears(endpoint, event_type):
+    """Whether an endpoint is told of events of this type."""
+    return not endpoint.event_types or event_type in endpoint.event_types
+
+
 def target_of(endpoint):
-    """Return where messages to `endpoint` go, with the keys that sign them."""
-    return Target(settings.PORTAL_RUNNER_ENDPOINT, read_keys(settings.PORTAL_RUNNER_SECRET))
+    """Return where messages to `endpoint` go, with the keys that sign them and the networks that are open to it.
+
+    The one of the environment is trusted as it stands.
+    """
+    if endpoint.owner_id is None:
+        return Target(settings.PORTAL_RUNNER_ENDPOINT, read_keys(settings.PORTAL_RUNNER_SECRET))
+    keys = read_keys(live_secrets(endpoint))
+    return Target(endpoint.url, keys, guarded=True, allowed=tuple(settings.PORTAL_ENDPOINT_ALLOW_NETWORKS))
 
 
 def enable_endpoint(endpoint):

@@ -4,7 +4,7 @@ from django.db.models.functions import Now
 
 from portal.exceptions import StatusConflict
 from portal.models import Delivery
-from portal.services.endpoints import active_endpoints
+from portal.services.endpoints import hearers_of
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
 
@@ -15,18 +15,18 @@ BLOCK = 500
 
 
 def replay_event(event):
-    """Have `event` sent again, from the first attempt on, to each endpoint that is sent events now; return how many.
+    """Have `event` sent again, from the first attempt on, to each endpoint that hears it; return how many.
 
     One that waits for its next attempt is due at once; one that is under way is left to whoever sends it.
     """
-    endpoints = list(active_endpoints())
-    made = [Delivery(event=event, endpoint=endpoint) for endpoint in endpoints]
-    for delivery in made:
-        delivery.due_at = Now()
     with write_transaction():
+        endpoints = hearers_of(event)
+        made = [Delivery(event=event, endpoint=endpoint) for endpoint in endpoints]
+        for delivery in made:
+            delivery.due_at = Now()
         # There is none yet for an endpoint that was not handed the event so far.
         Delivery.objects.bulk_create(made, ignore_conflicts=True)
-        for delivery in event.deliveries.filter(endpoint__in=endpoints):
+        for delivery in event.deliveries.filter(endpoint__in=endpoints).order_by("pk"):
             _send_again(delivery)
     return len(endpoints)
 

@@ -55,6 +55,7 @@ def test_the_defaults_are_those_of_the_contract(read):
         "PORTAL_TRUSTED_PROXIES": [],
         "PORTAL_RUNNER_ENDPOINT": "",
         "PORTAL_RUNNER_SECRET": "",
+        "PORTAL_ENDPOINT_ALLOW_NETWORKS": [],
         "PORTAL_OUTBOX_BASE_DELAY_SECONDS": 5,
         "PORTAL_OUTBOX_MAX_DELAY_SECONDS": 3600,
         "PORTAL_OUTBOX_MAX_ATTEMPTS": 12,

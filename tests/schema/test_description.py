@@ -93,7 +93,7 @@ def test_what_makes_something_takes_an_idempotency_key(description):
     # A PUT has its path for a key.
     posts = [(path, operation) for path, method, operation in operations(description) if method == "post"]
     makers = {path for path, operation in posts if "201" in operation["responses"]}
-    assert makers == {"/batches", "/files", "/uploads/sessions"}
+    assert makers == {"/batches", "/endpoints", "/files", "/uploads/sessions"}
     for path in makers:
         operation = description["paths"][path]["post"]
         assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}

@@ -94,20 +94,60 @@ class Gate:
         return Outcome(status_code=self.status)
 
 
-@pytest.mark.parametrize(("failing_before", "slots"), [(False, dispatch.SLOTS_OF_ONE), (True, 1)])
-def test_one_endpoint_takes_its_share_of_the_slots_and_one_that_fails_takes_one(ann, storage, failing_before, slots):
+@pytest.mark.parametrize(("steady", "slots"), [(True, dispatch.SLOTS_OF_ONE), (False, 1)])
+def test_a_steady_endpoint_takes_its_share_of_the_slots_and_any_other_takes_one(ann, storage, steady, slots):
     for _ in range(12):
         store_file(ann, storage)
     gate = Gate()
     ours = dispatcher(MemoryRunner(gate))
-    if failing_before:
-        ours._failing.add(Endpoint.ENVIRONMENT_ID)
+    if steady:
+        ours._steady.add(Endpoint.ENVIRONMENT_ID)
     ours.round()
     ours.round()
     wait_until(lambda: gate.waiting == slots)
     assert Delivery.objects.filter(claim_token__isnull=False).count() == slots
     gate.open.set()
     assert ours.run_once()["delivered"] == 12
+
+
+def test_dead_endpoints_take_half_of_the_slots_and_a_steady_one_finds_its_own(ann, storage, settings):
+    settings.PORTAL_RUNNER_ENDPOINT = ""
+    rows = [Endpoint(url=f"https://{number}.example.org/") for number in range(20)]
+    Endpoint.objects.bulk_create(rows)
+    for _ in range(9):
+        store_file(ann, storage)
+    gate = Gate()
+    ours = dispatcher(MemoryRunner(gate))
+    ours.round()
+    ours.round()
+    wait_until(lambda: gate.waiting == dispatch.SLOTS_OF_ALL_UNSTEADY)
+    # One of those that found no slot.
+    waiting = Endpoint.objects.exclude(deliveries__claim_token__isnull=False).first()
+    ours._steady.add(waiting.pk)
+    ours.round()
+    wait_until(lambda: gate.waiting == dispatch.SLOTS_OF_ALL_UNSTEADY + dispatch.SLOTS_OF_ONE)
+    gate.open.set()
+    assert ours.run_once() == Counter(delivered=180)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "steady"),
+    [
+        (Outcome(status_code=200), True),
+        (Outcome(status_code=200, milliseconds=dispatch.SLOW_MILLISECONDS), False),
+        (Outcome(status_code=500), False),
+        (Outcome(error="timeout"), False),
+    ],
+)
+def test_a_quick_success_makes_an_endpoint_steady_and_anything_else_ends_it(ann, storage, outcome, steady):
+    store_file(ann, storage)
+    for before in (set(), {Endpoint.ENVIRONMENT_ID}):
+        ours = dispatcher(MemoryRunner(lambda target, message: outcome))
+        ours._steady |= before
+        Delivery.objects.all().delete()
+        Endpoint.objects.update(last_seq=0)
+        ours.run_once()
+        assert (Endpoint.ENVIRONMENT_ID in ours._steady) == steady
 
 
 def test_a_fault_of_the_database_is_waited_out_and_nothing_that_came_back_is_lost(ann, storage, monkeypatch):
@@ -135,6 +175,7 @@ def test_told_to_stop_it_records_what_is_under_way_and_begins_nothing(ann, stora
         return len(asked) > 1
 
     ours = dispatcher(MemoryRunner(gate), stopped)
+    ours._steady.add(Endpoint.ENVIRONMENT_ID)
     ours.run()
     assert Counter(Delivery.objects.values_list("status", flat=True)) == Counter(
         DELIVERED=dispatch.SLOTS_OF_ONE, PENDING=10 - dispatch.SLOTS_OF_ONE
