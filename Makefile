@@ -14,7 +14,7 @@ ASIDE := env -u DATABASE_URL PORTAL_DATA_DIR=$(CURDIR)/$(VENV)/data
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-full crash-test lint check bench install constraints clean
+.PHONY: help run runner test test-full crash-test lint check bench install constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ help: ## show this list
 
 run: $(VENV)/.run ## start the portal on 127.0.0.1:8000 and print how to use it
 	@$(BIN)/python manage.py run_portal
+
+runner: $(VENV)/.run ## start a receiver of events to copy (examples/runner), beside `make run`
+	@PORTAL_TOKEN=$$($(BIN)/python manage.py create_token runner --create-user --scope service --expires-in 1d | tail -n 1) \
+	PORTAL_RUNNER_SECRET_FILE=$${PORTAL_RUNNER_SECRET_FILE:-$${PORTAL_DATA_DIR:-var}/secrets/runner_secret} \
+	RUNNER_FOLDER=$${RUNNER_FOLDER:-$${PORTAL_DATA_DIR:-var}/received} \
+	PORTAL_URL=$${PORTAL_URL:-http://127.0.0.1:$${PORT:-8000}} $(BIN)/python examples/runner/receive.py
 
 test: $(VENV)/.dev ## run the whole suite on SQLite and on PostgreSQL
 	@$(BIN)/ruff check --quiet .
