@@ -118,6 +118,16 @@ class BodyIncomplete(Invalid):
     detail = "The body ended early; nothing was stored."
 
 
+class StreamBroken(Invalid):
+    code = "broken_stream"
+    detail = "From here on the stream cannot be read; what was stored before stays."
+
+
+class NotAFile(Invalid):
+    code = "not_a_file"
+    detail = "Only plain files are taken: no links, no devices, no sparse files."
+
+
 # Forbidden
 
 

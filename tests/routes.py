@@ -7,7 +7,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from portal.transfer.app import ROUTES
 from tests.samples import CHUNK
+from tests.transfer.tars import END, member
 from tests.views.callers import ALL
+
+#: A tar with one member.
+TAR = member(b"of a tar", b"x") + END
 
 READ, UPLOAD, DELETE, SERVICE = "read", "upload", "delete", "service"
 EVERY_SCOPE = (*ALL, SERVICE)
@@ -63,6 +67,9 @@ ROWS = {
     ("/schemas/events", "GET"): Row("/schemas/events"),
     ("/schemas/events/{}.json", "GET"): Row("/schemas/events/file.failed.json"),
     ("/files", "GET"): Row("/files", (READ, SERVICE)),
+    ("/batches/{}/files", "POST"): Row(
+        "/batches/{batch}/files", (UPLOAD,), 200, {"data": TAR, "headers": {"Content-Type": "application/x-tar"}}
+    ),
     ("/batches/{}/files/{}", "PUT"): Row("/batches/{batch}/files/a%20folder/new", (UPLOAD,), 201, {"data": b"x"}),
     ("/files", "POST"): Row(
         "/files", (UPLOAD,), 201, {"data": b"x", "headers": {"Content-Disposition": "attachment; filename=x"}}

@@ -14,16 +14,16 @@ SMALL_BYTES = 256 * 2**10
 class Arrival:
     """One file as it comes: write…, finish; then it has an outcome, its `file` or the `error` that refused it.
 
-    `length` is its size in bytes if it was announced, `sha256s` are digests (bytes) that it must have. While
-    `compared`, its path has a file already, and nothing is written.
+    `length` is its size in bytes if it was announced, `sha256s` are digests (bytes) that it must have, `beside` is a
+    key whose folder its bytes may share. While `compared`, its path has a file already, and nothing is written.
     """
 
-    def __init__(self, *, original_filename, content_type, path=None, length=None, sha256s=()):
+    def __init__(self, *, original_filename, content_type, path=None, length=None, sha256s=(), beside=None):
         self.original_filename, self.content_type, self.path = original_filename, content_type, path
         self.length = length
         self.size = 0
         self.compared = False
-        self.key = new_object_key()
+        self.key = new_object_key(beside=beside)
         #: The outcome: a file, and whether it is new; or an error.
         self.file, self.created, self.error = None, False, None
         #: The FAILED file on its path, which is opened again.
@@ -46,6 +46,11 @@ class Arrival:
     def pending(self):
         """Whether it has no outcome yet."""
         return self.file is None and self.error is None
+
+    @property
+    def named(self):
+        """Whether the row of its file names its bytes."""
+        return self.file is not None and self.file.storage_key == self.key
 
     def holds(self, size):
         """Whether `size` more bytes stay in memory: then `write` does not touch the storage."""

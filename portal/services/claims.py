@@ -87,7 +87,11 @@ def take_over(session):
     return claim if taken else None
 
 
-def new_object_key():
-    """Return a fresh place for the bytes of a file: generated, never made of a name that a client sent."""
+def new_object_key(*, beside=None):
+    """Return a fresh place for the bytes of a file: generated, never made of a name that a client sent.
+
+    `beside` is a key whose folder it is to share, so that one sync of it serves both.
+    """
     name = uuid7().hex
-    return f"{name[-2:]}/{name[-4:-2]}/{name}"
+    folder = beside.rpartition("/")[0] if beside else f"{name[-2:]}/{name[-4:-2]}"
+    return f"{folder}/{name}"

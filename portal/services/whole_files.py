@@ -10,8 +10,9 @@ from portal import access
 from portal.exceptions import DatabaseUnavailable, PathTaken, PortalError, StatusConflict
 from portal.models import IngestFile
 from portal.services import cleanup
-from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed
+from portal.services.batches import TO_JOIN, refuse_closed
 from portal.services.outcomes import Overshoot, record_whole
+from portal.services.paths import decide
 from portal.services.space import refuse_when_full, storage_errors
 
 Status = IngestFile.Status
@@ -40,6 +41,12 @@ class FileGroup:
         self.owner, self.batch, self.storage = owner, batch, storage
         self.arrivals = []
 
+    @property
+    def shared_key(self):
+        """A key whose folder the next one may share, so that it costs no sync of its own; None when there is none."""
+        # Without locks, the place of an unfinished upload is told by its name alone.
+        return self.arrivals[0].key if self.arrivals and self.storage.locks else None
+
     def add(self, arrival):
         """Take one more in; its path must differ from those of the others."""
         self.arrivals.append(arrival)
@@ -56,10 +63,20 @@ class FileGroup:
                 raise PathTaken
             arrival.compared = True
             return
-        self._decide(arrival, file)
+        decide(arrival, file, self.batch)
         if arrival.error:
             raise arrival.error
         refuse_when_full(self.storage, arrival.length or 0)
+
+    def refuse_closed(self):
+        """Refuse a batch that takes no file at all any more, and a full disk, before anything comes.
+
+        A sealed one may have files that are to be sent again. Raises BatchCancelled, BatchSealed, BatchCompleted,
+        OutOfSpace.
+        """
+        if self.batch.cancelled_at or self.batch.completed_at:
+            refuse_closed(self.batch, TO_JOIN)
+        refuse_when_full(self.storage)
 
     def look(self):
         """Give those an outcome whose path, or whose batch, allows no other."""
@@ -74,6 +91,7 @@ class FileGroup:
                 arrival.refuse(error)
         pending = self._pending()
         try:
+            refuse_when_full(self.storage)
             with storage_errors():
                 self.storage.finish_objects([arrival.object for arrival in pending])
         except PortalError as error:
@@ -91,17 +109,25 @@ class FileGroup:
         for arrival in self._pending():
             self._record_one(arrival, keep)
 
+    @property
+    def left(self):
+        """Those that have bytes in the storage which no row names."""
+        return [arrival for arrival in self.arrivals if arrival.object is not None and not arrival.named]
+
     def close(self):
         """Close what is open, and remove the bytes of those that were not recorded for certain."""
-        for arrival in self.arrivals:
-            if arrival.object is None:
-                continue
-            arrival.object.close()
-            named = arrival.file is not None and arrival.file.storage_key == arrival.key
-            # What became of a COMMIT without an answer may show later: those bytes are left to the sweep.
-            if not named and not arrival.unsure:
-                cleanup.discard_object(arrival.key, storage=self.storage)
+        for arrival in self.left:
+            self.drop(arrival)
         self.arrivals = []
+
+    def drop(self, arrival):
+        """Close and remove the bytes of one that is not recorded."""
+        if arrival.object is None:
+            return
+        arrival.object.close()
+        # What became of a COMMIT without an answer may show later: those bytes are left to the sweep.
+        if not arrival.unsure:
+            cleanup.discard_object(arrival.key, storage=self.storage)
 
     def _pending(self):
         return [arrival for arrival in self.arrivals if arrival.pending]
@@ -117,26 +143,7 @@ class FileGroup:
             self.batch.refresh_from_db()
         found = self._files_on(arrivals)
         for arrival in arrivals:
-            self._decide(arrival, found.get(arrival.path))
-
-    def _decide(self, arrival, file):
-        """Give `arrival` an outcome if the `file` on its path (or none), or the batch, leaves no other."""
-        if file and file.status == Status.STORED and (file.size_bytes, file.sha256) == (arrival.size, arrival.sha256):
-            arrival.file = file
-        elif file and file.status != Status.FAILED:
-            arrival.refuse(PathTaken())
-        elif arrival.compared:
-            arrival.refuse(StatusConflict("The file on this path was deleted at this moment; send it again."))
-        else:
-            arrival.reopens = file
-            self._refuse_closed(arrival)
-
-    def _refuse_closed(self, arrival):
-        try:
-            if self.batch is not None:
-                refuse_closed(self.batch, TO_REOPEN if arrival.reopens else TO_JOIN)
-        except PortalError as error:
-            arrival.refuse(error)
+            decide(arrival, found.get(arrival.path), self.batch)
 
     def _recorded_together(self, arrivals, keep):
         """Return False when one of them was refused, or its path was taken meanwhile: nothing was recorded."""

@@ -9,6 +9,7 @@ from uuid import UUID
 from portal.exceptions import NotFound
 from portal.transfer.errors import Refusal, answer_early, refuse
 from portal.transfer.exchange import Exchange
+from portal.transfer.many import FORM, TAR, post_files
 from portal.transfer.receive import put_part
 from portal.transfer.security import check_host, find_redirect
 from portal.transfer.send import send_content
@@ -26,7 +27,7 @@ NUMBER_DIGITS = 9
 class Route:
     """One path of the byte door: a template with {id} (a UUID), {n} (a part number), {path} (all that follows).
 
-    Of a `shared` path, Django has the other methods.
+    Of a `shared` path, Django has the other methods; and, where `kinds` are named, bodies of other media types.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Route:
     path: str
     handler: object
     shared: bool = False
+    kinds: tuple[str, ...] = ()
 
     @cached_property
     def form(self):
@@ -46,7 +48,13 @@ class Route:
         if self.shared and scope["method"] not in self.methods:
             return None
         found = self.form.fullmatch(path)
-        return None if found is None else found.groupdict()
+        return None if found is None or not self._takes(scope) else found.groupdict()
+
+    def _takes(self, scope):
+        if not self.kinds:
+            return True
+        kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+        return kind.partition(b";")[0].strip().lower().decode("latin-1") in self.kinds
 
 
 ROUTES = [
@@ -54,6 +62,7 @@ ROUTES = [
     Route("content", ("GET", "HEAD"), "/files/{id}/content", send_content),
     Route("batch_file", ("PUT",), "/batches/{id}/files/{path}", put_file),
     Route("file", ("POST",), "/files", post_file, shared=True),
+    Route("batch_files", ("POST",), "/batches/{id}/files", post_files, shared=True, kinds=(TAR, FORM)),
 ]
 
 

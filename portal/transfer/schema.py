@@ -8,9 +8,10 @@ from portal.transfer.schema_parts import (
     STRING,
     describe_refusals,
     header_parameter,
+    join_operations,
     path_parameter,
 )
-from portal.transfer.schema_whole import describe_whole_files
+from portal.transfer.schema_whole import RESULTS, describe_whole_files
 
 PART = {
     "type": "object",
@@ -58,6 +59,7 @@ def add_byte_routes(result, generator, request, public):
     """Add the path items of `portal.transfer.app.ROUTES` to the description `result`; a spectacular hook."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {}).setdefault("StoredPart", PART)
+    components["schemas"].setdefault("MemberResults", RESULTS)
     schemes = components.setdefault("securitySchemes", {})
     for name, scheme in SECURITY_SCHEMES.items():
         schemes.setdefault(name, scheme)
@@ -65,8 +67,9 @@ def add_byte_routes(result, generator, request, public):
     content = {"get": _content("get_content"), "head": _content("head_content", with_body=False)}
     result["paths"]["/files/{id}/content"] = content
     for path, item in describe_whole_files().items():
-        # Django may have other methods of the same path.
-        result["paths"][path] = result["paths"].get(path, {}) | item
+        known = result["paths"].setdefault(path, {})
+        for method, operation in item.items():
+            known[method] = join_operations(known[method], operation) if method in known else operation
     return result
 
 

@@ -46,3 +46,29 @@ def _refusal(status, text, content):
         name, meaning = REFUSAL_HEADERS[status]
         headers = {"headers": {name: {"description": meaning, "schema": STRING}}}
     return {"description": text, **headers, **({"content": dict(content)} if content else {})}
+
+
+def join_operations(known, ours):
+    """Return one operation for a call that both doors answer, each for media types of its own."""
+    body = {"required": True, "content": known["requestBody"]["content"] | ours["requestBody"]["content"]}
+    texts = [operation.get("description", "") for operation in (known, ours)]
+    names = {(parameter["in"], parameter["name"]) for parameter in known.get("parameters", [])}
+    others = [parameter for parameter in ours["parameters"] if (parameter["in"], parameter["name"]) not in names]
+    responses = dict(known["responses"])
+    for status, response in ours["responses"].items():
+        responses[status] = _join_responses(responses[status], response) if status in responses else response
+    return known | {
+        "description": "\n\n".join(filter(None, texts)),
+        "parameters": [*known.get("parameters", []), *others],
+        "requestBody": body,
+        "responses": responses,
+    }
+
+
+def _join_responses(known, ours):
+    content = ours.get("content", {}) | known.get("content", {})
+    for kind in ours.get("content", {}).keys() & known.get("content", {}).keys():
+        schemas = [known["content"][kind]["schema"], ours["content"][kind]["schema"]]
+        content[kind] = {"schema": schemas[0] if schemas[0] == schemas[1] else {"anyOf": schemas}}
+    text = " ".join(dict.fromkeys(filter(None, (known.get("description"), ours.get("description")))))
+    return known | ours | {"description": text, **({"content": content} if content else {})}

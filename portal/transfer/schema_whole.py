@@ -35,13 +35,84 @@ POST_PROBLEMS = {status: text for status, text in PROBLEMS.items() if status != 
     422: "`idempotency_key_reused`: the key was sent before with another request.",
 }
 
+MANY_PROBLEMS = {
+    400: "`invalid`: a bad header, or a form without its boundary.",
+    401: "No valid credentials.",
+    403: "The token has not the scope `upload`, or the CSRF token is missing.",
+    404: "No such batch of yours.",
+    405: "A body of another media type.",
+    409: "`batch_completed`, `batch_sealed` or `batch_cancelled`: it takes no file at all any more.",
+    500: "A fault of the portal; the request id finds it in the log.",
+    503: "The storage or the database does not answer.",
+    507: "The storage is full.",
+}
+
+NULLABLE = {"type": ["string", "null"]}
+RESULT = {
+    "type": "object",
+    "required": ["path", "status", "file_id", "sha256", "size_bytes"],
+    "properties": {
+        "path": NULLABLE | {"description": "As it was stored; of a refused member its name. `null`: between two."},
+        "status": {"type": "string", "enum": ["STORED", "REJECTED"]},
+        "file_id": NULLABLE,
+        "sha256": NULLABLE,
+        "size_bytes": {"type": ["integer", "null"]},
+        "error": {
+            "type": "object",
+            "required": ["code", "detail"],
+            "properties": {"code": STRING, "detail": STRING},
+        },
+    },
+}
+RESULTS = {
+    "type": "object",
+    "required": ["results"],
+    "properties": {"results": {"type": "array", "items": RESULT}},
+}
+
 LOCATION = {"Location": {"schema": STRING, "description": "The path of the file."}}
 REPLAYED = {"Idempotent-Replayed": {"schema": STRING, "description": "`true`: the first answer once more."}}
 
 
 def describe_whole_files():
     """Return the path items of the calls that store whole files."""
-    return {"/batches/{id}/files/{path}": {"put": _put_file()}, "/files": {"post": _post_file()}}
+    return {
+        "/batches/{batch_id}/files": {"post": _post_files()},
+        "/batches/{batch_id}/files/{path}": {"put": _put_file()},
+        "/files": {"post": _post_file()},
+    }
+
+
+def _post_files():
+    form = {"description": "Fields that have a file name; others are ignored."}
+    return {
+        "operationId": "post_batch_files",
+        "tags": ["batches"],
+        "summary": "Store many files of a batch in one request",
+        "description": "Each member of a tar, and each file field of a form, is stored as it comes in; its name is the "
+        "path. Folders and other fields are skipped. A result for each member, in order: a REJECTED one never joins or "
+        "counts, and does not hold up the others. Codes are those of a single file, and `not_a_file` for links, "
+        "devices and sparse files. A stream that breaks off or cannot be read (`broken_stream`, `incomplete_body`, "
+        "`request_timeout`) ends with one REJECTED result; what came whole before it stays. With `Accept: "
+        "application/x-ndjson` each result is a line that comes as soon as the file is durable: read while you send.",
+        "parameters": [path_parameter("batch_id", ID)],
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-tar": {"schema": {}}, "multipart/form-data": {"schema": form}},
+        },
+        "responses": {
+            "200": {
+                "description": "A result for each member; a REJECTED one has `not_a_file`, `broken_stream` or a "
+                "code of a single file.",
+                "content": {
+                    "application/json": {"schema": {"$ref": "#/components/schemas/MemberResults"}},
+                    "application/x-ndjson": {"schema": {}},
+                },
+            },
+            **describe_refusals(MANY_PROBLEMS),
+        },
+        "security": SECURITY,
+    }
 
 
 def _put_file():
@@ -53,7 +124,7 @@ def _put_file():
         "description": "The raw body, sized or chunked, becomes the file of this path. 201 means: on stable storage, "
         "recorded and counted. Again with the same bytes: 200 with the same file. A FAILED file of this path is opened "
         "again.",
-        "parameters": [path_parameter("id", ID), path_parameter("path", path), *_digests()],
+        "parameters": [path_parameter("batch_id", ID), path_parameter("path", path), *_digests()],
         "requestBody": {"required": True, "content": BYTES},
         "responses": _stored("The file was stored before, with these bytes.") | describe_refusals(PUT_PROBLEMS),
         "security": SECURITY,

@@ -27,6 +27,7 @@ from portal.views.formats import json_object
 from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
 from portal.views.schema import LOCATION
+from portal.views.shared import SharedPath
 
 
 class BatchQuery(PageQuery):
@@ -84,7 +85,7 @@ class BatchDetail(APIView):
         return Response(batch_members(get_batch(request.user, batch_id)))
 
 
-class BatchFileList(APIView):
+class BatchFileList(SharedPath, APIView):
     """GET: the files of a batch."""
 
     scopes = {"GET": (access.READ,)}

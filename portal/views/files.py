@@ -11,6 +11,7 @@ from portal.serializers.files import FILE_FIELDS, FileOut, FilePage, file_member
 from portal.services.files import delete_file, list_files
 from portal.storage import get_storage
 from portal.views.lists import PageQuery, page_response, read_query
+from portal.views.shared import SharedPath
 
 
 class FileQuery(PageQuery):
@@ -20,15 +21,10 @@ class FileQuery(PageQuery):
     batch = serializers.ChoiceField(choices=["none"], required=False)
 
 
-class FileList(APIView):
-    """GET: own files; every owner's with the scope `service`. A POST is for the byte door."""
+class FileList(SharedPath, APIView):
+    """GET: own files; every owner's with the scope `service`."""
 
     scopes = {"GET": (access.READ, access.SERVICE)}
-
-    @property
-    def default_response_headers(self):
-        """Those of every answer; the methods of this path are those of both doors."""
-        return super().default_response_headers | {"Allow": ", ".join([*self.allowed_methods, "POST"])}
 
     @extend_schema(operation_id="list_files", parameters=[FileQuery], responses=FilePage)
     def get(self, request):
