@@ -12,7 +12,7 @@ BACKTICKED = re.compile(r"`([^`\n]+)`")
 
 def page_names():
     """Return the paths of all pages, below the root."""
-    found = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CLAUDE.md")]
+    found = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CLAUDE.md", "client/README.md")]
     for folder in ("aikb", "PEPs"):
         found += sorted((ROOT / folder).rglob("*.md"))
     return [path.relative_to(ROOT).as_posix() for path in found]

@@ -8,10 +8,12 @@ import pytest
 from tests.docs.pages import ROOT, named, read, rows, section
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CLIENT = tomllib.loads((ROOT / "client/pyproject.toml").read_text(encoding="utf-8"))["project"]
 PAGE = read("aikb/dependencies.md")
 PLACES = [
     ("The portal", PROJECT["dependencies"]),
     ("Tests and quality", PROJECT["optional-dependencies"]["dev"]),
+    ("The client", CLIENT["dependencies"]),
 ]
 
 

@@ -1,0 +1,186 @@
+"""The portal's calls, one method each, with typed answers."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from portal_client.bodies import Body, Sent
+from portal_client.errors import NotFound
+from portal_client.members import Batch, File, Limits, Receipt, Session, SignedPart
+from portal_client.transport import Transport
+
+PAGE = 1000
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` has the form of an id."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _once() -> dict[str, str]:
+    """Return the header that makes a POST safe to repeat."""
+    return {"Idempotency-Key": str(uuid.uuid4())}
+
+
+class Api:
+    """Every call raises ApiError by its code, Unreachable when patience is over, Stopped once it is called off."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+
+    # Lists
+
+    def pages(self, path: str, **query: object) -> Iterator[list[dict[str, Any]]]:
+        """Yield the results of a list, page by page."""
+        asked = urlencode({"limit": PAGE, **{name: value for name, value in query.items() if value is not None}})
+        following: str | None = f"{path}?{asked}"
+        while following:
+            page = self.transport.call("GET", following).members
+            yield page["results"]
+            # The address may be another than ours, behind a proxy: the query is what counts.
+            following = f"{path}?{urlsplit(page['next']).query}" if page["next"] else None
+
+    def batches(self, status: str | None = None) -> Iterator[Batch]:
+        """Yield one's batches, newest first."""
+        for page in self.pages("/batches", status=status):
+            yield from map(Batch.read, page)
+
+    def files(
+        self, batch_id: str | None = None, *, status: str | None = None, path_prefix: str | None = None
+    ) -> Iterator[File]:
+        """Yield the files of a batch by id, or by path when a prefix is given (`""` is every path); or all of one's."""
+        path = f"/batches/{batch_id}/files" if batch_id else "/files"
+        for page in self.pages(path, status=status, path_prefix=path_prefix):
+            yield from map(File.read, page)
+
+    def sessions(self, status: str | None = None) -> Iterator[Session]:
+        """Yield one's upload sessions, newest first."""
+        for page in self.pages("/uploads/sessions", status=status):
+            yield from map(Session.read, page)
+
+    # Batches
+
+    def limits(self) -> Limits:
+        """Return what the portal takes."""
+        return Limits.read(self._get("/limits"))
+
+    def create_batch(
+        self, name: str = "", *, expected_files: int | None = None, metadata: dict[str, Any] | None = None
+    ) -> Batch:
+        """Make a batch; with `expected_files` the last of them completes it."""
+        fields = {"name": name, "expected_files": expected_files, "metadata": metadata or {}}
+        return Batch.read(self.transport.call("POST", "/batches", content=fields, headers=_once()).members)
+
+    def batch(self, batch_id: str) -> Batch:
+        """Return a batch as it is now."""
+        return Batch.read(self._get(f"/batches/{batch_id}"))
+
+    def find_batch(self, name_or_id: str) -> Batch | None:
+        """Return the batch of this id, or the newest of this name that is not cancelled; None when there is none."""
+        if is_id(name_or_id):
+            try:
+                return self.batch(name_or_id)
+            except NotFound:
+                return None
+        named = (batch for batch in self.batches() if batch.name == name_or_id and batch.status != "CANCELLED")
+        return next(named, None)
+
+    def seal(self, batch_id: str, *, expected_files: int | None = None, manifest_sha256: str | None = None) -> Batch:
+        """Let no more files join, if the batch has what is expected; raises SealMismatch."""
+        fields = {"expected_files": expected_files, "manifest_sha256": manifest_sha256}
+        content = {name: value for name, value in fields.items() if value is not None}
+        return Batch.read(self.transport.call("POST", f"/batches/{batch_id}/seal", content=content).members)
+
+    def receipt(self, batch_id: str) -> Receipt:
+        """Return the receipt; raises BatchNotComplete until everything has ended."""
+        return Receipt.read(self._get(f"/batches/{batch_id}/receipt"))
+
+    def manifest(self, batch_id: str) -> bytes:
+        """Return the receipt as `sha256sum -c` takes it: `<sha256>  <path>` for each stored file, by path."""
+        path = f"/batches/{batch_id}/receipt"
+        return self.transport.call("GET", path, headers={"Accept": "text/plain"}).body
+
+    # Files
+
+    def file(self, file_id: str) -> File:
+        """Return a file as it is now."""
+        return File.read(self._get(f"/files/{file_id}"))
+
+    def file_at(self, batch_id: str, path: str) -> File | None:
+        """Return the file of this path in a batch, or None; one request, however many files there are."""
+        page = next(self.pages(f"/batches/{batch_id}/files", path_prefix=path, limit=1))
+        return File.read(page[0]) if page and page[0]["path"] == path else None
+
+    def delete_file(self, file_id: str) -> None:
+        """Remove a file and its bytes."""
+        self.transport.call("DELETE", f"/files/{file_id}")
+
+    def put_file(self, batch_id: str, path: str, body: Body, *, sent: Sent | None = None) -> File:
+        """Store one file of a batch in one request; the same bytes again are the same file."""
+        headers = {"Content-Type": "application/octet-stream"}
+        place = f"/batches/{batch_id}/files/{quote(path, safe='/')}"
+        return File.read(self.transport.call("PUT", place, body=body, headers=headers, sent=sent).members)
+
+    # Sessions
+
+    def open_session(
+        self,
+        name: str,
+        size: int,
+        *,
+        batch_id: str | None = None,
+        path: str | None = None,
+        sha256: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Session:
+        """Open a file that is sent in parts; with `sha256`, finalize refuses other bytes."""
+        fields = {
+            "original_filename": name[-255:],
+            "total_size_bytes": size,
+            "batch_id": batch_id,
+            "path": path,
+            "sha256": sha256,
+            "metadata": metadata or {},
+        }
+        answer = self.transport.call("POST", "/uploads/sessions", content=fields, headers=_once())
+        return Session.read(answer.members)
+
+    def session(self, session_id: str) -> Session:
+        """Return what has arrived of a file, and what is missing."""
+        return Session.read(self._get(f"/uploads/sessions/{session_id}"))
+
+    def put_part(self, session_id: str, number: int, body: Body, *, sent: Sent | None = None) -> None:
+        """Store part `number`; when it returns, the bytes are on stable storage."""
+        self.transport.call("PUT", f"/uploads/sessions/{session_id}/parts/{number}", body=body, sent=sent)
+
+    def finalize(self, session_id: str) -> tuple[File | None, float]:
+        """Turn the parts into a stored file: `(file, 0)`, or `(None, seconds)` to ask again after, while it goes on."""
+        answer = self.transport.call("POST", f"/uploads/sessions/{session_id}/finalize")
+        if answer.status == 202:
+            return None, answer.retry_after or 1.0
+        return File.read(answer.members), 0.0
+
+    def abort(self, session_id: str) -> None:
+        """Give up an upload; its file is FAILED and may be opened again."""
+        self.transport.call("DELETE", f"/uploads/sessions/{session_id}")
+
+    def presign(self, session_id: str, ranges: Iterable[list[int]]) -> list[SignedPart]:
+        """Return where to send those parts (at most 100) of `ranges` that have not arrived, past the portal.
+
+        Raises PresignUnsupported where the portal keeps its bytes itself.
+        """
+        answer = self.transport.call("POST", f"/uploads/sessions/{session_id}/presign", content={"parts": list(ranges)})
+        return [SignedPart.read(part) for part in answer.members["parts"]]
+
+    def complete_part(self, session_id: str, number: int, etag: str | None = None) -> None:
+        """Put a part on record that was sent past the portal."""
+        content = {"etag": etag} if etag else {}
+        self.transport.call("POST", f"/uploads/sessions/{session_id}/parts/{number}/complete", content=content)
+
+    def _get(self, path: str) -> dict[str, Any]:
+        members: dict[str, Any] = self.transport.call("GET", path).members
+        return members

@@ -1,0 +1,73 @@
+"""A bounded number of threads that work off jobs, of which each may put more in front of those that wait."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+Job = Callable[[], None]
+
+
+class Crew:
+    """At most `size` jobs at once; the first that raises calls off the rest, and `run` raises that."""
+
+    def __init__(self, size: int, stop: threading.Event) -> None:
+        self._size, self._stop = size, stop
+        self._changed = threading.Condition()
+        self._front: deque[Job] = deque()
+        self._rest: Iterator[Job] = iter(())
+        self._busy = 0
+        self._error: BaseException | None = None
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Return when `jobs`, and all that they put in front, are done.
+
+        On KeyboardInterrupt the jobs are called off by `stop`, and it is raised once they have ended.
+        """
+        self._rest, self._error = iter(jobs), None
+        threads = [
+            threading.Thread(target=self._work, name=f"portal-{number}", daemon=True) for number in range(self._size)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+            raise
+        if self._error:
+            raise self._error
+
+    def put_first(self, jobs: Iterable[Job]) -> None:
+        """Have these done before the jobs that wait; called by a job."""
+        with self._changed:
+            self._front.extendleft(reversed(list(jobs)))
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                job()
+            except BaseException as error:  # noqa: BLE001 - it is raised where the crew was called
+                with self._changed:
+                    self._error = self._error or error
+            finally:
+                with self._changed:
+                    self._busy -= 1
+                    self._changed.notify_all()
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            while not self._error and not self._stop.is_set():
+                job = self._front.popleft() if self._front else next(self._rest, None)
+                if job is not None:
+                    self._busy += 1
+                    return job
+                if not self._busy:
+                    break
+                # One that is at work may still put more in front.
+                self._changed.wait(1.0)
+            self._front.clear()
+            return None

@@ -1,0 +1,177 @@
+"""What can go wrong, as exceptions: one for each `code` of a problem that a caller may want to tell apart."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+#: Answers after which the same request is sent again, by status and by code.
+PASSING_STATUSES = frozenset({408, 429, 502, 503, 504, 507})
+PASSING_CODES = frozenset({"part_busy", "file_busy", "idempotency_in_progress", "status_conflict"})
+#: Answers that may be the line's fault: sent again, but not for long.
+DOUBTFUL_CODES = frozenset({"internal_error", "incomplete_body", "digest_mismatch"})
+
+
+class PortalError(Exception):
+    """Root of all that this package raises."""
+
+
+class Unreachable(PortalError):
+    """No usable answer came for as long as the client's patience lasts."""
+
+
+class Stopped(PortalError):
+    """The work was called off; what has been stored stays stored, and running it again goes on."""
+
+
+class SourceFailed(PortalError):
+    """A local file cannot be handed over; `code` says why: `unreadable`, `source_changed`, `bad_name`."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+class Corrupt(PortalError):
+    """What came back is not what was stored: a download or a receipt with another digest."""
+
+
+class ApiError(PortalError):
+    """A refusal of the portal (RFC 9457): `status`, `code`, `detail`, further `members`, `request_id`.
+
+    A code that has no class of its own here is an ApiError itself: compare `error.code`.
+    """
+
+    code: str = ""
+    by_code: ClassVar[dict[str, type["ApiError"]]] = {}
+
+    def __init__(self, status: int, code: str, detail: str, members: Mapping[str, Any], request_id: str = "") -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.members, self.request_id = members, request_id
+
+    def __init_subclass__(cls) -> None:
+        ApiError.by_code[cls.code] = cls
+
+    def __str__(self) -> str:
+        return f"{self.detail} ({self.code})"
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request is worth sending again."""
+        return self.status in PASSING_STATUSES or self.code in PASSING_CODES
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is worth sending again a few times."""
+        return self.code in DOUBTFUL_CODES
+
+
+def make_error(status: int, members: Mapping[str, Any], request_id: str = "") -> ApiError:
+    """Return the ApiError of an answer's status and members, of the class that its code has."""
+    code = str(members.get("code") or f"http_{status}")
+    detail = str(members.get("detail") or members.get("title") or f"The answer was {status}.")
+    fields = members.get("errors")
+    if isinstance(fields, list) and fields:
+        detail = "; ".join(f"{field.get('field')}: {field.get('detail')}" for field in fields)
+    return ApiError.by_code.get(code, ApiError)(status, code, detail, members, request_id)
+
+
+class Invalid(ApiError):
+    """A field, or a query value, is wrong."""
+
+    code = "invalid"
+
+
+class NotAuthenticated(ApiError):
+    """No token, or one that is wrong, expired or revoked."""
+
+    code = "not_authenticated"
+
+
+class InsufficientScope(ApiError):
+    """The token does not allow this."""
+
+    code = "insufficient_scope"
+
+
+class NotFound(ApiError):
+    """It does not exist, or it is somebody else's."""
+
+    code = "not_found"
+
+
+class PathTaken(ApiError):
+    """A file of this batch has this path already, with other bytes or on its way."""
+
+    code = "path_taken"
+
+
+class BatchCompleted(ApiError):
+    """Nothing joins or leaves a completed batch."""
+
+    code = "batch_completed"
+
+
+class BatchSealed(ApiError):
+    """No file joins a sealed batch."""
+
+    code = "batch_sealed"
+
+
+class BatchCancelled(ApiError):
+    """No file joins a cancelled batch."""
+
+    code = "batch_cancelled"
+
+
+class BatchNotComplete(ApiError):
+    """There is no receipt yet."""
+
+    code = "batch_not_complete"
+
+
+class SealMismatch(ApiError):
+    """The batch does not hold what the seal expects; `members` has the difference."""
+
+    code = "seal_mismatch"
+
+
+class SessionClosed(ApiError):
+    """The session is finalizing or has ended."""
+
+    code = "session_closed"
+
+
+class MissingParts(ApiError):
+    """Finalize with parts missing; `members["missing_parts"]` has the ranges."""
+
+    code = "missing_parts"
+
+
+class PartConflict(ApiError):
+    """The part is stored with other bytes."""
+
+    code = "part_conflict"
+
+
+class PresignUnsupported(ApiError):
+    """The portal's storage signs no URLs."""
+
+    code = "presign_unsupported"
+
+
+class FileTooLarge(ApiError):
+    """Larger than the portal takes."""
+
+    code = "file_too_large"
+
+
+class Sha256Mismatch(ApiError):
+    """The bytes that arrived do not have the digest that was declared."""
+
+    code = "sha256_mismatch"
+
+
+class BytesDamaged(ApiError):
+    """The portal's disk gives back other bytes than were recorded."""
+
+    code = "bytes_damaged"

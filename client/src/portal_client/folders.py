@@ -1,0 +1,144 @@
+"""A folder into a batch: look at both, send what is missing, seal, and bring the receipt."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from portal_client.api import Api
+from portal_client.crew import Crew, Job
+from portal_client.digests import Digests
+from portal_client.errors import Corrupt
+from portal_client.manifests import digest_manifest
+from portal_client.members import Batch, Receipt
+from portal_client.plans import Plan, make_plan
+from portal_client.progress import Progress
+from portal_client.sending import Sender
+from portal_client.sources import Failure, Found, find_sources
+
+Paths = Iterable[str | os.PathLike[str]]
+
+
+@dataclass
+class UploadReport:
+    """What became of a folder. Sizes are bytes; `receipt` is there when all is stored and the batch was sealed."""
+
+    batch: Batch | None
+    files: int = 0
+    size: int = 0
+    stored: int = 0
+    already: int = 0
+    sent_bytes: int = 0
+    links: int = 0
+    devices: int = 0
+    seconds: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
+    #: What would be sent, of a run that only looks.
+    to_send: list[str] = field(default_factory=list)
+    #: Names in the batch that are on their way from somewhere else.
+    pending: list[str] = field(default_factory=list)
+    receipt: Receipt | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file is stored."""
+        return not self.failures and self.stored == self.files
+
+
+class FolderUpload:
+    """One run: `look`, then `send`; the portal's state alone says what is missing."""
+
+    def __init__(self, api: Api, *, parallel: int, digests: Digests, progress: Progress) -> None:
+        self.api, self.parallel, self.digests, self.progress = api, parallel, digests, progress
+        self.found, self.plan = Found(), Plan()
+        self.batch: Batch | None = None
+        self.report = UploadReport(None)
+        self._began = time.monotonic()
+
+    def look(self, paths: Paths, batch: str, *, follow_links: bool = False) -> UploadReport:
+        """Compare local files with the batch of this name or id, whose bytes are not read; changes nothing."""
+        self.found = find_sources(paths, follow_links=follow_links)
+        self.batch = self.api.find_batch(batch)
+        sources, report = self.found.sources, self.report
+        self.plan = make_plan(sources, self.api.files(self.batch.id) if self.batch else ())
+        self.digests.load(sources)
+        report.batch, report.pending = self.batch, self.plan.pending
+        report.files = len(sources) + len(self.found.failures)
+        report.size = sum(source.size for source in sources)
+        report.links, report.devices = self.found.links, self.found.devices
+        report.failures = [*self.found.failures, *self.plan.failures]
+        report.to_send = sorted(source.path for source in (*self.plan.send, *(one for one, _ in self.plan.resume)))
+        return report
+
+    def compare(self) -> UploadReport:
+        """Compare by their digests what is stored with what is here; sends nothing."""
+        sender, crew = self._sender()
+        self._run(sender, crew, self._comparisons(sender))
+        return self.report
+
+    def send(self, batch: str, *, seal: bool = True) -> UploadReport:
+        """Send what is missing; then seal, if all is stored. A name that no batch has becomes one."""
+        if self.batch is None:
+            self.batch = self.report.batch = self.api.create_batch(batch)
+        sender, crew = self._sender()
+        plan, limits = self.plan, self.api.limits()
+        self.progress.begin(
+            len(self.report.to_send), sum(source.size for source in (*plan.send, *(one for one, _ in plan.resume)))
+        )
+
+        def jobs() -> Iterator[Job]:
+            yield from self._comparisons(sender)
+            for source, file in plan.resume:
+                yield partial(sender.send_large, source, file)
+            for source in plan.send:
+                small = source.size <= limits.chunk_size_bytes
+                yield partial(sender.send_small if small else sender.send_large, source)
+
+        self._run(sender, crew, jobs())
+        if seal and self.report.complete and not self.plan.pending:
+            self.report.receipt = self._seal(sender)
+        self.report.batch = self.api.batch(self.batch.id)
+        return self.report
+
+    def _sender(self) -> tuple[Sender, Crew]:
+        crew = Crew(self.parallel, self.api.transport.stop)
+        batch_id = self.batch.id if self.batch else None
+        return Sender(self.api, batch_id, crew=crew, digests=self.digests, progress=self.progress), crew
+
+    def _comparisons(self, sender: Sender) -> Iterator[Job]:
+        for source, file in self.plan.compare:
+            yield partial(sender.compare, source, file)
+
+    def _run(self, sender: Sender, crew: Crew, jobs: Iterator[Job]) -> None:
+        report = self.report
+        before = list(report.failures)
+        try:
+            crew.run(jobs)
+            wait_for(sender, crew)
+        finally:
+            self.digests.save()
+            report.failures = sorted([*before, *sender.failures], key=lambda failure: failure.path)
+            report.stored, report.already = len(sender.files), len(sender.files) - sender.sent_files
+            report.sent_bytes = sender.sent_bytes
+            report.seconds = time.monotonic() - self._began
+
+    def _seal(self, sender: Sender) -> Receipt:
+        """Seal the batch as exactly what is known to be in it; raises SealMismatch when it holds anything else."""
+        assert self.batch is not None  # noqa: S101 - it was made
+        manifest = digest_manifest(self.plan.extra | sender.digests_sent)
+        if self.batch.sealed_at is None and self.batch.completed_at is None:
+            self.api.seal(self.batch.id, manifest_sha256=manifest)
+        receipt = self.api.receipt(self.batch.id)
+        if receipt.manifest_sha256 != manifest:
+            raise Corrupt("The receipt is not that of the files which were sent.")
+        return receipt
+
+
+def wait_for(sender: Sender, crew: Crew) -> None:
+    """Ask again until the portal is done with the files whose last step it does on its own."""
+    while sender.waiting:
+        sender.progress.say(f"The portal is checking {len(sender.waiting)} large files.")
+        uploads, sender.waiting = sender.waiting, []
+        sender.api.transport.pause(max(upload.ask_again_after for upload in uploads))
+        crew.run([upload.finish for upload in uploads])

@@ -1,0 +1,66 @@
+"""How long to wait before a request is sent again, and when to give up."""
+
+import secrets
+import threading
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from portal_client.errors import ApiError, PortalError, Stopped, Unreachable
+
+FIRST_SECONDS, LONGEST_SECONDS = 0.2, 20.0
+#: How often an answer that may be the line's fault is believed to be.
+DOUBTS = 4
+
+_dice = secrets.SystemRandom()
+
+
+def read_retry_after(text: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, which are digits or an HTTP date; None when it has neither."""
+    if not text:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+class Tries:
+    """The tries of one request: `pause` waits before the next, or raises when there is to be none.
+
+    Pauses double, with full jitter, so that a crowd that was refused together does not come back together.
+    `patience` are the seconds from the first failure on; `stop` calls a pause off.
+    """
+
+    def __init__(self, patience: float, stop: threading.Event) -> None:
+        self.patience, self.stop = patience, stop
+        self.failures, self.doubts = 0, 0
+        self._began: float | None = None
+
+    def pause(self, error: Exception, retry_after: float | None = None) -> None:
+        """Wait after `error`, at least as long as the answer asked for; raises Stopped, or what the caller gets."""
+        if self._began is None:
+            self._began = time.monotonic()
+        self.failures += 1
+        if isinstance(error, ApiError) and error.doubtful:
+            self.doubts += 1
+        seconds = self._seconds(retry_after)
+        left = self._began + self.patience - time.monotonic()
+        if self.doubts >= DOUBTS or seconds > left:
+            raise self._last_word(error)
+        if self.stop.wait(seconds):
+            raise Stopped("The work was called off.")
+
+    def _seconds(self, retry_after: float | None) -> float:
+        if self.failures == 1 and retry_after is None:
+            # Most often an idle connection that the server has closed: there is nobody to wait for.
+            return _dice.uniform(0, 0.02)
+        longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(self.failures, 16))
+        return (retry_after or 0.0) + _dice.uniform(0, longest)
+
+    def _last_word(self, error: Exception) -> PortalError:
+        if isinstance(error, PortalError):
+            return error
+        return Unreachable(f"No answer in {self.failures} tries: {error}")

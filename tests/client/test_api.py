@@ -1,0 +1,71 @@
+"""The calls: pages that follow each other, answers with types, refusals by their code."""
+
+import secrets
+
+import pytest
+
+import portal_client
+from portal_client import PortalClient, PortalError, api, errors
+from tests.client.trees import make_tree
+from tests.docs.pages import named, read, rows
+from tests.views.shapes import NOBODY
+
+
+def test_lists_are_read_to_their_end(client, monkeypatch):
+    monkeypatch.setattr(api, "PAGE", 2)
+    names = [secrets.token_hex(8) for _ in range(5)]
+    for name in names:
+        client.create_batch(name)
+    found = [batch.name for _, batch in zip(range(5), client.batches(), strict=False)]
+    assert found == names[::-1]
+
+
+def test_files_of_a_batch_are_read_to_their_end(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(api, "PAGE", 2)
+    folder = make_tree(tmp_path / "folder", {f"p {number}&=": b"" for number in range(5)})
+    batch = client.upload_folder(folder, secrets.token_hex(8)).batch
+    for files in (client.files(batch.id), client.files(batch.id, path_prefix="p ")):
+        assert sorted(file.path for file in files) == [f"p {number}&=" for number in range(5)]
+    assert list(client.files(batch.id, status="FAILED")) == []
+
+
+def test_a_batch_is_found_by_name_or_id_and_the_newest_of_a_name(client):
+    name = secrets.token_hex(8)
+    assert client.find_batch(name) is None
+    assert client.find_batch(NOBODY) is None
+    first = client.create_batch(name)
+    second = client.create_batch(name)
+    assert client.find_batch(name) == second
+    assert client.find_batch(first.id) == first
+
+
+def test_refusals_are_raised_by_their_code(client, portal_server):
+    with pytest.raises(errors.NotFound):
+        client.batch(NOBODY)
+    with pytest.raises(errors.NotAuthenticated):
+        next(PortalClient(portal_server.url, "ptl_wrong", cache=False).batches())
+    with pytest.raises(errors.Invalid) as caught:
+        client.create_batch("x" * 300)
+    assert "name: " in caught.value.detail
+    assert caught.value.request_id
+
+
+def test_a_receipt_before_the_end_is_refused(client):
+    with pytest.raises(errors.BatchNotComplete):
+        client.receipt(client.create_batch().id)
+
+
+def test_an_address_that_is_none_is_refused_at_once():
+    for url in ("portal.example.org", "ftp://portal.example.org", "https://"):
+        with pytest.raises(PortalError, match="Not the address of a portal"):
+            PortalClient(url, "ptl_x")
+
+
+def test_every_code_that_has_a_class_is_one_of_the_portals():
+    described = {named(row[0]) for row in rows(read("aikb/errors.md"))}
+    assert set(errors.ApiError.by_code) <= described
+    assert (errors.PASSING_CODES | errors.DOUBTFUL_CODES) - {"status_conflict"} <= described
+
+
+def test_what_the_package_promises_is_there():
+    assert all(hasattr(portal_client, name) for name in portal_client.__all__)

@@ -1,0 +1,80 @@
+"""Jobs are done by a bounded number of threads, new ones first, and one that fails ends them all."""
+
+import threading
+from functools import partial
+
+import pytest
+
+from portal_client.crew import Crew
+from tests.patience import wait_until
+
+
+@pytest.fixture
+def stop():
+    return threading.Event()
+
+
+def test_all_jobs_are_done_by_no_more_hands_than_there_are(stop):
+    crew, done, at_once, most, lock = Crew(3, stop), [], [0], [0], threading.Lock()
+    together = threading.Barrier(3, timeout=10)
+
+    def job(number):
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        if number < 3:
+            together.wait()
+        with lock:
+            done.append(number)
+            at_once[0] -= 1
+
+    crew.run(partial(job, number) for number in range(30))
+    assert sorted(done) == list(range(30))
+    assert most[0] == 3
+
+
+def test_what_a_job_puts_in_front_is_done_before_what_waits(stop):
+    crew, done = Crew(1, stop), []
+
+    def first():
+        crew.put_first([partial(done.append, 1), partial(done.append, 2)])
+
+    crew.run([first, partial(done.append, 3)])
+    assert done == [1, 2, 3]
+
+
+def test_hands_without_work_wait_for_those_that_may_bring_some(stop):
+    crew, done = Crew(2, stop), []
+    together = threading.Barrier(2, timeout=10)
+
+    def first():
+        # The other one finds nothing to do, and must still be there when these two need each other.
+        crew.put_first([together.wait, together.wait, partial(done.append, 1)])
+
+    crew.run([first])
+    assert done == [1]
+
+
+def test_the_first_error_ends_all_and_is_raised(stop):
+    crew, done = Crew(1, stop), []
+
+    def fails():
+        raise ValueError("this one")
+
+    with pytest.raises(ValueError, match="this one"):
+        crew.run([partial(done.append, 1), fails, partial(done.append, 2)])
+    assert done == [1]
+
+
+def test_no_job_is_begun_once_it_is_called_off(stop):
+    crew, done = Crew(2, stop), []
+
+    def waits():
+        stop.set()
+        wait_until(stop.is_set)
+
+    crew.run([waits, *[partial(done.append, number) for number in range(100)]])
+    assert len(done) <= 100
+    done.clear()
+    crew.run([partial(done.append, 1)])
+    assert done == []
