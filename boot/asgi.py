@@ -14,10 +14,12 @@ configurations.setup()
 # What follows reads settings and models when it is imported.
 from configurations.wsgi import application as django_application  # noqa: E402
 from django.conf import settings  # noqa: E402
+from django.urls import Resolver404, resolve  # noqa: E402
 from uuid_utils.compat import uuid7  # noqa: E402
 
 from boot.proxies import apply_forwarded  # noqa: E402
 from boot.wsgi_bridge import WsgiBridge  # noqa: E402
+from portal import metrics  # noqa: E402
 from portal.transfer.app import find_route, serve  # noqa: E402
 
 logger = structlog.get_logger("portal.request")
@@ -25,7 +27,12 @@ bridge = WsgiBridge(django_application)
 
 REQUEST_ID_FORM = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 #: Asked every few seconds by whoever watches the portal; logged at debug.
-QUIET_PATHS = {"/healthz", "/readyz"}
+QUIET_PATHS = {"/healthz", "/readyz", "/metrics"}
+#: What a placeholder of Django's routes becomes in a metric's label.
+PLACEHOLDER = re.compile(r"<[^>]+>")
+#: Of others only their number is known: whoever makes up methods or paths makes no metrics.
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+OTHER = "other"
 
 
 async def application(scope, receive, send):
@@ -40,23 +47,32 @@ async def application(scope, receive, send):
     structlog.contextvars.clear_contextvars()
     with structlog.contextvars.bound_contextvars(request_id=meter.request_id):
         try:
-            await _dispatch(scope, meter.receive, meter.send)
+            found = find_route(scope)
+            meter.route = found[0].path if found else find_django_route(scope["path"])
+            if found:
+                await serve(*found, scope, meter.receive, meter.send)
+            else:
+                await bridge(scope, meter.receive, meter.send)
         finally:
-            meter.log()
+            meter.end()
             meter.let_go()
 
 
-async def _dispatch(scope, receive, send):
-    found = find_route(scope)
-    if found:
-        await serve(*found, scope, receive, send)
-    else:
-        await bridge(scope, receive, send)
+def find_django_route(path):
+    """Return the form of the route that Django has for `path`, with each placeholder as {id}."""
+    if path.startswith(settings.STATIC_URL):
+        return settings.STATIC_URL
+    try:
+        return "/" + PLACEHOLDER.sub("{id}", resolve(path).route)
+    except Resolver404:
+        return OTHER
 
 
 async def _live(receive, send):
     while True:
         message = await receive()
+        if message["type"] == "lifespan.startup":
+            metrics.tallies.share(settings.PORTAL_DATA_DIR / "metrics")
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
@@ -75,7 +91,7 @@ class Meter:
 
     def __init__(self, scope, receive, send):
         self.request_id = read_request_id(scope)
-        self.status = None
+        self.status, self.route = None, OTHER
         self.received = self.sent = 0
         self._scope, self._receive, self._send = scope, receive, send
         self._started_at = time.perf_counter()
@@ -104,8 +120,16 @@ class Meter:
         """
         self._receive = self._send = None
 
-    def log(self):
-        """Write the request's one line; a health check only at debug."""
+    def end(self):
+        """Count the request, and write its one line; what is asked every few seconds only at debug."""
+        seconds = time.perf_counter() - self._started_at
+        method = self._scope["method"] if self._scope["method"] in METHODS else OTHER
+        metrics.observe(metrics.HTTP_SECONDS, (method, self.route), seconds)
+        metrics.count(
+            (metrics.HTTP_REQUESTS, (method, self.route, str(self.status or OTHER)), 1),
+            (metrics.HTTP_RECEIVED, (self.route,), self.received),
+            (metrics.HTTP_SENT, (self.route,), self.sent),
+        )
         path = self._scope["path"]
         write = logger.debug if path in QUIET_PATHS else logger.info
         write(
@@ -113,7 +137,7 @@ class Meter:
             method=self._scope["method"],
             path=path,
             status=self.status,
-            milliseconds=round((time.perf_counter() - self._started_at) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
             request_bytes=self.received,
             response_bytes=self.sent,
         )

@@ -18,12 +18,13 @@ def apply_forwarded(scope, trusted):
     """Return `scope` with client and scheme as a trusted proxy tells them, and without any forwarded header.
 
     `trusted` is a list of networks. The headers are dropped in every case: what came from nobody whom we trust must
-    not be believed further in, and what came from a trusted proxy has been used here.
+    not be believed further in, and what came from a trusted proxy has been used here. That there were any is told as
+    `portal.forwarded`.
     """
     headers = [pair for pair in scope["headers"] if pair[0] not in FORWARDED_HEADERS]
     if len(headers) == len(scope["headers"]):
         return scope
-    changed = {"headers": headers}
+    changed = {"headers": headers, "portal.forwarded": True}
     if trusted and _is_trusted((scope.get("client") or ("",))[0], trusted):
         changed |= _forwarded_client(scope, trusted) | _forwarded_scheme(scope)
     return scope | changed

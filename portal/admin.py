@@ -18,9 +18,11 @@ from portal.models import (
     IngestFile,
     OutboxEvent,
     PartClaim,
+    Recount,
     UploadBatch,
     UploadPart,
     UploadSession,
+    WorkerBeat,
 )
 from portal.services.cleanup import remove_bytes
 from portal.services.endpoints import disable_endpoint, enable_endpoint
@@ -257,11 +259,8 @@ class EndpointAdmin(ReadOnlyAdmin):
         self._carry_out(request, queryset, disable_endpoint, "disabled")
 
 
-@admin.register(EventCounter)
-class EventCounterAdmin(ReadOnlyAdmin):
-    """The last number that an event was given."""
-
-    list_display = ("id", "last_seq")
+# Rows that say all that there is to say by their names.
+admin.site.register([EventCounter, Recount, WorkerBeat], ReadOnlyAdmin)
 
 
 @admin.register(ApiToken)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.views import batches, bulk, endpoints, events, files, presign, service, sessions
+from portal.views import batches, bulk, endpoints, events, files, metrics, presign, service, sessions
 
 urlpatterns = [
     path("batches", batches.BatchList.as_view(), name="batches"),
@@ -37,6 +37,7 @@ urlpatterns = [
         name="session-finalize",
     ),
     path("limits", service.LimitsView.as_view(), name="limits"),
+    path("metrics", metrics.MetricsView.as_view(), name="metrics"),
     path("healthz", service.Healthz.as_view(), name="healthz"),
     path("readyz", service.Readyz.as_view(), name="readyz"),
 ]

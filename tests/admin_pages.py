@@ -9,14 +9,18 @@ from portal.models import (
     IngestFile,
     OutboxEvent,
     PartClaim,
+    Recount,
     UploadBatch,
     UploadPart,
     UploadSession,
+    WorkerBeat,
 )
 from portal.services.deliveries import hand_out
 from portal.services.events import number_events
+from portal.services.heartbeats import Heart
 from portal.services.idempotency import claim_key
 from portal.services.part_claims import claim_parts
+from portal.services.recounts import recount_some
 from portal.storage import get_storage
 from tests.samples import make_batch, make_token, open_session, send_parts, store_file
 
@@ -29,9 +33,11 @@ MODELS = [
     IngestFile,
     OutboxEvent,
     PartClaim,
+    Recount,
     UploadBatch,
     UploadPart,
     UploadSession,
+    WorkerBeat,
 ]
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>{{ 7|add:7 }}%s&amp;"
 
@@ -56,6 +62,8 @@ def make_rows(ann):
     number_events()
     Endpoint.objects.create(url=f"https://runner.example.org/{HOSTILE}")
     hand_out()
+    recount_some()
+    Heart(stopped=lambda seconds: True).beat()
     return {model: list(model.objects.all()) for model in MODELS}
 
 

@@ -96,6 +96,8 @@ ROWS = {
     ),
     ("/uploads/sessions/{}/finalize", "POST"): Row("/uploads/sessions/{ready}/finalize", (UPLOAD,)),
     ("/limits", "GET"): Row("/limits", EVERY_SCOPE),
+    # The tests ask from the portal's own machine: tests/views/test_metrics.py is about others.
+    ("/metrics", "GET"): Row("/metrics"),
     ("/healthz", "GET"): Row("/healthz"),
     ("/readyz", "GET"): Row("/readyz"),
     ("/schema", "GET"): Row("/schema"),

@@ -9,6 +9,7 @@ from portal.models.outbox import EventCounter, OutboxEvent
 from portal.models.parts import PartClaim, UploadPart
 from portal.models.sessions import UploadSession
 from portal.models.tokens import ApiToken
+from portal.models.workers import Recount, WorkerBeat
 
 __all__ = [
     "ApiToken",
@@ -19,7 +20,9 @@ __all__ = [
     "IngestFile",
     "OutboxEvent",
     "PartClaim",
+    "Recount",
     "UploadBatch",
     "UploadPart",
     "UploadSession",
+    "WorkerBeat",
 ]

@@ -1,13 +1,14 @@
 """The work on a claim: one hash pass over the parts, a rename, and the transaction that publishes the outcome."""
 
 import logging
+import time
 from datetime import timedelta
 from functools import partial
 
 from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from portal import exceptions
+from portal import exceptions, metrics
 from portal.exceptions import StatusConflict
 from portal.models import UploadSession
 from portal.services import cleanup
@@ -28,10 +29,13 @@ def work_claim(claim, *, storage):
     Afterwards the session is COMPLETE or FAILED, or it is FINALIZING still: a fault of the storage is tried again
     later, and a claim that was lost is somebody else's work.
     """
+    began = time.monotonic()
     try:
         _work(claim, storage)
     except StatusConflict:
         logger.info("claim of session %s was lost", claim.session.pk)
+    finally:
+        metrics.observe(metrics.FINALIZE_SECONDS, (claim.session.status,), time.monotonic() - began)
 
 
 def _work(claim, storage):

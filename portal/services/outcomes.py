@@ -6,6 +6,7 @@ from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from portal import metrics
 from portal.models import IngestFile, UploadBatch, UploadSession
 from portal.services import outbox
 from portal.services.batches import TO_JOIN, TO_REOPEN, update_batch_counters
@@ -38,6 +39,7 @@ def record_stored(session, *, sha256, storage, where):
         )
         outbox.record_file_uploaded(session, file, storage)
         update_batch_counters(file.batch_id, stored=1, stored_bytes=file.size_bytes)
+    _tell_stored(1, file.size_bytes)
 
 
 def record_failed(session, to, *, code, detail, where=None):
@@ -53,6 +55,7 @@ def record_failed(session, to, *, code, detail, where=None):
         advance(file, IngestFile.Status.FAILED, error=error)
         outbox.record_file_failed(session, file)
         update_batch_counters(file.batch_id, failed=1)
+    metrics.count((metrics.FILES_ENDED, (IngestFile.Status.FAILED.value,), 1))
 
 
 def return_parts(claim, numbers):
@@ -108,7 +111,13 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
                 open_to=TO_JOIN if new else TO_REOPEN,
             )
             _refuse_overshoot(batch, len(files))
+    _tell_stored(len(files), total_bytes)
     return files
+
+
+def _tell_stored(count, size):
+    stored = (metrics.FILES_ENDED, (IngestFile.Status.STORED.value,), count)
+    metrics.count(stored, (metrics.FILE_BYTES, (), size))
 
 
 #: What an arrival says of its file.

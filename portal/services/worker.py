@@ -11,6 +11,7 @@ from portal.exceptions import PortalError
 from portal.services import cleanup
 from portal.services.finalize import finalize_again
 from portal.services.part_claims import drop_old_claims
+from portal.services.recounts import recount_some
 
 logger = logging.getLogger("portal.worker")
 
@@ -103,5 +104,6 @@ class Worker:
         self._clean_at = now + EXPIRE_SECONDS
         self._sweep_at = now + SWEEP_SECONDS if sweep else self._sweep_at
         done = clean_up(storage=self.storage, sweep=sweep, stopped=lambda: self.stopped(0))
+        recount_some()
         if any(asdict(done).values()):
             logger.info("cleaned up: %s", done)

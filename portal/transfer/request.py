@@ -35,6 +35,8 @@ def build_environ(scope, body=None):
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
+        # Whether a proxy, trusted or not, says that it stands between: boot/proxies.py.
+        "portal.forwarded": scope.get("portal.forwarded", False),
     }
     for name, value in scope["headers"]:
         if b"_" not in name:

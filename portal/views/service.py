@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from portal import access
+from portal.services.heartbeats import SILENT, SILENT_SECONDS, worker_state
 from portal.services.limits import describe_limits, session_lifetime
 from portal.storage import StorageMisconfigured, get_storage
 from portal.storage.base import StorageUnavailable
@@ -61,10 +62,17 @@ class Readyz(Public):
 
     @extend_schema(operation_id="readyz", responses={200: Readiness, 503: Readiness}, auth=[])
     def get(self, request):
-        """Ask the database, the migrations and the storage; 503 with the reasons when one does not answer."""
+        """Ask the database, the migrations and the storage; 503 with the reasons when one does not answer.
+
+        `worker` tells whether one was heard of lately (`ok`, `none`, `silent`) and counts for nothing: no request needs
+        one, and a portal may run none by design.
+        """
         storage, advice = _storage()
         checks = {"database": _database(), "migrations": _migrations(), "storage": storage}
         ready = all(answer == "ok" for answer in checks.values())
+        checks["worker"] = _worker()
+        if checks["worker"] == SILENT:
+            advice = [*advice, f"No worker was heard of for {SILENT_SECONDS} seconds: see to run_worker."]
         members = {"status": "ok" if ready else "unavailable", "checks": checks, "advice": advice}
         return Response(members, status=200 if ready else 503)
 
@@ -86,6 +94,13 @@ def _migrations():
     except DatabaseError:
         return "cannot be read"
     return f"{len(pending)} not applied" if pending else "ok"
+
+
+def _worker():
+    try:
+        return worker_state()
+    except DatabaseError:
+        return "cannot be read"
 
 
 def _storage():

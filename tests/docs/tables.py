@@ -19,6 +19,7 @@ configurations.setup()
 from django.urls import URLPattern, get_resolver  # noqa: E402
 
 from portal import access  # noqa: E402
+from portal.metrics import METRICS  # noqa: E402
 from portal.models import Delivery, Endpoint, IdempotencyKey, IngestFile, UploadSession  # noqa: E402
 from portal.transfer.app import ROUTES  # noqa: E402
 from tests.docs.pages import ROOT, page_names, read  # noqa: E402
@@ -116,7 +117,16 @@ def scopes():
     return lines + [f"| `{name}` | {allows} |" for name, allows in access.SCOPES.items()]
 
 
-TABLES = {"urls": urls, "paths": paths, "moves": moves, "scopes": scopes}
+def metrics():
+    """What /metrics tells, for aikb/operations.md."""
+    lines = ["| metric | kind | labels | what |", "| --- | --- | --- | --- |"]
+    for metric in METRICS:
+        labels = ", ".join(f"`{name}`" for name in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
+    return lines
+
+
+TABLES = {"urls": urls, "paths": paths, "moves": moves, "scopes": scopes, "metrics": metrics}
 
 
 def filled(text):

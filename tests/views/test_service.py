@@ -27,7 +27,7 @@ def test_health_is_told_to_anybody(portal_server):
     nobody = Api(portal_server.url)
     assert expect(200, nobody.get("/healthz")) == {"status": "ok"}
     ready = expect(200, nobody.get("/readyz"))
-    checks = {"database": "ok", "migrations": "ok", "storage": "ok"}
+    checks = {"database": "ok", "migrations": "ok", "storage": "ok", "worker": "none"}
     assert ready == {"status": "ok", "checks": checks, "advice": []}
 
 
@@ -57,7 +57,8 @@ def test_a_storage_that_does_not_answer_is_not_ready(client, db, monkeypatch):
     monkeypatch.setattr(service, "get_storage", fail)
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json()["checks"] == {"database": "ok", "migrations": "ok", "storage": "does not answer"}
+    checks = {"database": "ok", "migrations": "ok", "storage": "does not answer", "worker": "none"}
+    assert response.json()["checks"] == checks
 
 
 def test_a_migration_that_is_not_applied_is_not_ready(client, db, monkeypatch):

@@ -3,10 +3,13 @@
 import signal
 import threading
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from portal.metrics import tallies
 from portal.runner.webhook import WebhookRunner
 from portal.services.dispatch import Dispatcher
+from portal.services.heartbeats import Heart
 from portal.services.worker import Worker
 from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
 
@@ -27,22 +30,28 @@ class Command(BaseCommand):
             storage = get_storage()
         except (StorageMisconfigured, StorageUnavailable) as error:
             raise CommandError(str(error)) from error
-        # In a thread of its own: a large file that is hashed holds up no event.
-        dispatching = Companion(Dispatcher(runner=WebhookRunner(), stopped=stop.wait).run, stop)
+        tallies.share(settings.PORTAL_DATA_DIR / "metrics")
+        # In threads of their own: a large file that is hashed holds up no event and no heartbeat.
+        beside = [
+            Companion("dispatcher", Dispatcher(runner=WebhookRunner(), stopped=stop.wait).run, stop),
+            Companion("heartbeat", Heart(stopped=stop.wait).run, stop),
+        ]
         try:
             Worker(storage=storage, stopped=stop.wait).run()
         finally:
             stop.set()
-            dispatching.join()
-        if dispatching.failed:
-            raise CommandError("The dispatcher ended; the log says why.")
+            for companion in beside:
+                companion.join()
+        for companion in beside:
+            if companion.failed:
+                raise CommandError(f"The {companion.name} ended; the log says why.")
 
 
 class Companion(threading.Thread):
     """A thread beside the worker: when one of the two ends, both do."""
 
-    def __init__(self, work, stop):
-        super().__init__(name="dispatcher")
+    def __init__(self, name, work, stop):
+        super().__init__(name=name)
         self.work, self.stop, self.failed = work, stop, True
         self.start()
 

@@ -1,0 +1,64 @@
+"""What /metrics reads from the rows: states, ages and depths, by partial indexes that hold only what is under way."""
+
+import sys
+
+from django.db.models import Count, Min, Sum
+from django.utils import timezone
+
+from portal import metrics
+from portal.models import Delivery, OutboxEvent, PartClaim, Recount, UploadSession, WorkerBeat
+from portal.services.heartbeats import SILENT_SECONDS
+from portal.services.space import storage_errors
+
+Status = UploadSession.Status
+#: Those that have not ended.
+ALIVE = (*UploadSession.OPEN, Status.FINALIZING)
+
+
+def read_gauges(*, storage):
+    """Yield `(metric, labels, value)` of every gauge that is known; raises StorageUnavailable."""
+    yield from _uploads()
+    yield from _outbox()
+    yield metrics.OVERDUE, (), UploadSession.objects.overdue().count()
+    finalizing = UploadSession.objects.filter(status=Status.FINALIZING).aggregate(at=Min("status_at"))
+    yield metrics.CLAIM_AGE, ("finalize",), seconds_since(finalizing["at"])
+    yield metrics.CLAIM_AGE, ("part",), seconds_since(PartClaim.objects.aggregate(at=Min("lease_until"))["at"])
+    yield from _recount()
+    heard = WorkerBeat.objects.since(SILENT_SECONDS).count()
+    yield metrics.WORKERS, ("ok",), heard
+    yield metrics.WORKERS, ("silent",), WorkerBeat.objects.count() - heard
+    with storage_errors():
+        free = storage.free_bytes()
+    if free < sys.maxsize:
+        yield metrics.FREE_BYTES, (), free
+
+
+def seconds_since(moment):
+    """Return how many seconds ago a time of the database was, by this machine's clock; 0 for None or the future."""
+    return max(0.0, (timezone.now() - moment).total_seconds()) if moment else 0.0
+
+
+def _uploads():
+    rows = UploadSession.objects.filter(status__in=ALIVE).order_by().values_list("status")
+    found = {status: (count, size) for status, count, size in rows.annotate(Count("pk"), Sum("total_size_bytes"))}
+    for status in ALIVE:
+        count, size = found.get(status, (0, 0))
+        yield metrics.UPLOADS, (status.value,), count
+        yield metrics.UPLOAD_BYTES, (status.value,), size
+
+
+def _outbox():
+    unnumbered = OutboxEvent.objects.filter(seq__isnull=True).aggregate(n=Count("pk"), at=Min("created_at"))
+    pending = Delivery.objects.filter(status=Delivery.Status.PENDING).aggregate(n=Count("pk"), at=Min("created_at"))
+    yield metrics.OUTBOX_DEPTH, ("unnumbered",), unnumbered["n"]
+    yield metrics.OUTBOX_DEPTH, ("pending",), pending["n"]
+    yield metrics.OUTBOX_DEPTH, ("dead",), Delivery.objects.dead().count()
+    oldest = min(filter(None, (unnumbered["at"], pending["at"])), default=None)
+    yield metrics.OUTBOX_AGE, (), seconds_since(oldest)
+
+
+def _recount():
+    recount = Recount.objects.filter(finished_at__isnull=False).first()
+    if recount:
+        yield metrics.DRIFT, (), recount.drift
+        yield metrics.RECOUNT_AGE, (), seconds_since(recount.finished_at)
