@@ -16,6 +16,7 @@ from portal.models import (
     EventCounter,
     IdempotencyKey,
     IngestFile,
+    ManifestBlock,
     OutboxEvent,
     PartClaim,
     Recount,
@@ -261,6 +262,9 @@ class EndpointAdmin(ReadOnlyAdmin):
 
 # Rows that say all that there is to say by their names.
 admin.site.register([EventCounter, Recount, WorkerBeat], ReadOnlyAdmin)
+
+
+admin.site.register(ManifestBlock, ReadOnlyAdmin)
 
 
 @admin.register(ApiToken)

@@ -7,6 +7,7 @@ from portal.models import (
     EventCounter,
     IdempotencyKey,
     IngestFile,
+    ManifestBlock,
     OutboxEvent,
     PartClaim,
     Recount,
@@ -31,6 +32,7 @@ MODELS = [
     EventCounter,
     IdempotencyKey,
     IngestFile,
+    ManifestBlock,
     OutboxEvent,
     PartClaim,
     Recount,
@@ -56,6 +58,7 @@ def make_rows(ann):
     session = open_session(ann, storage, size=1, original_filename=HOSTILE)
     send_parts(ann, storage, session, b"x")
     UploadSession.objects.filter(pk=session.pk).update(claim_token=session.pk)
+    ManifestBlock.objects.create(batch=batch, number=0, text=HOSTILE)
     make_token(ann, name=HOSTILE[:100])
     claim_key(ann, HOSTILE, "0" * 64)
     claim_parts(open_session(ann, storage).pk, [1]).forget()

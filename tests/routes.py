@@ -49,6 +49,7 @@ ROWS = {
     ("/batches", "GET"): Row("/batches", (READ,)),
     ("/batches", "POST"): Row("/batches", (UPLOAD,), 201, {"json": {}}),
     ("/batches/{}", "GET"): Row("/batches/{batch}", (READ,)),
+    ("/batches/{}", "DELETE"): Row("/batches/{batch}", (UPLOAD,), 204),
     ("/batches/{}/files", "GET"): Row("/batches/{batch}/files", (READ,)),
     ("/batches/{}/seal", "POST"): Row("/batches/{batch}/seal", (UPLOAD,), 200, {"json": {}}),
     ("/batches/{}/receipt", "GET"): Row("/batches/{sealed}/receipt", (READ,)),

@@ -5,6 +5,7 @@ from portal.models.deliveries import Delivery
 from portal.models.endpoints import Endpoint
 from portal.models.files import IngestFile
 from portal.models.idempotency import IdempotencyKey
+from portal.models.manifests import ManifestBlock
 from portal.models.outbox import EventCounter, OutboxEvent
 from portal.models.parts import PartClaim, UploadPart
 from portal.models.sessions import UploadSession
@@ -18,6 +19,7 @@ __all__ = [
     "EventCounter",
     "IdempotencyKey",
     "IngestFile",
+    "ManifestBlock",
     "OutboxEvent",
     "PartClaim",
     "Recount",

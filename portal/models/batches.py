@@ -33,6 +33,8 @@ class UploadBatch(models.Model):
     sealed_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
+    #: The files of a completed batch were deleted: from then on counters and manifest speak of what was.
+    files_deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     #: SHA-256 of the manifest, reckoned when the receipt was first asked for.
     manifest_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     #: Derived by the database from the counters, so that it cannot disagree with them and can be indexed.

@@ -75,12 +75,12 @@ def update_batch_counters(batch_id, *, total=0, stored=0, failed=0, total_bytes=
 def complete_batch(batch_id):
     """Give the batch its `completed_at` and its event, once: all that it expects is stored, or it is sealed and done.
 
+    A cancelled one is never completed, whatever of it is still finalized.
     Only inside the transaction of the change that may have completed it.
     """
-    sealed = Q(sealed_at__isnull=False, cancelled_at__isnull=True)
-    ended = sealed & Q(total_files=F("stored_count") + F("failed_count"))
+    ended = Q(sealed_at__isnull=False, total_files=F("stored_count") + F("failed_count"))
     due = UploadBatch.objects.filter(ended | Q(stored_count__gte=F("expected_files")), pk=batch_id)
-    if due.filter(completed_at__isnull=True).update(completed_at=Now()):
+    if due.filter(completed_at__isnull=True, cancelled_at__isnull=True).update(completed_at=Now()):
         outbox.record_batch_completed(batch_id)
 
 

@@ -8,14 +8,11 @@ from uuid import UUID
 from django.db.models import Q
 
 from portal import access
-from portal.exceptions import FileBusy, FileNotStored, StatusConflict, StorageUnavailable
-from portal.models import IngestFile, UploadSession
-from portal.services import cleanup
-from portal.services.batches import TO_LEAVE, update_batch_counters
+from portal.exceptions import FileNotStored, StorageUnavailable
+from portal.models import IngestFile
 from portal.services.pages import read_page
+from portal.services.removals import remove_files
 from portal.services.space import storage_errors
-from portal.services.transactions import write_transaction
-from portal.services.transitions import advance, remove_row
 from portal.storage.handles import StoredObject
 
 logger = logging.getLogger("portal.storage")
@@ -75,32 +72,5 @@ def delete_file(file, *, storage):
 
     Row first, bytes second. Raises FileBusy while it is being finalized, BatchCompleted in a completed batch.
     """
-    sessions = list(file.sessions.all())
-    if any(session.status == UploadSession.Status.FINALIZING for session in sessions):
-        raise FileBusy
-    stored, failed = file.status == IngestFile.Status.STORED, file.status == IngestFile.Status.FAILED
-    try:
-        with write_transaction():
-            for session in sessions:
-                if session.status in UploadSession.OPEN:
-                    advance(session, UploadSession.Status.ABORTED)
-            # Also those whose bytes are gone are to be looked at once more: their rows go as well.
-            file.sessions.update(file=None, bytes_removed=False)
-            # A FAILED file that was opened again and failed once more may have another size.
-            remove_row(file, where=Q(session_id=file.session_id))
-            update_batch_counters(
-                file.batch_id,
-                total=-1,
-                stored=-int(stored),
-                failed=-int(failed),
-                total_bytes=-file.size_bytes,
-                stored_bytes=-file.size_bytes if stored else 0,
-                open_to=TO_LEAVE,
-            )
-    except StatusConflict as error:
-        raise FileBusy("The file changed at this moment; try again.") from error
-    for session in sessions:
-        cleanup.remove_bytes(session, storage=storage)
-    if stored and file.session_id is None:
-        # It came whole. If this is not reached, the sweep finds bytes that no row names.
-        cleanup.discard_object(file.storage_key, storage=storage)
+    # A FAILED file that was opened again and failed once more may have another size.
+    remove_files([file], storage=storage, where=Q(session_id=file.session_id))

@@ -21,10 +21,13 @@ def record_files_uploaded(files, storage):
     OutboxEvent.objects.bulk_create(events)
 
 
-def record_file_failed(session, file):
-    """Write `file.failed` for `file`, which has just become FAILED by `session`."""
-    members = {"file": _file_members(file), "error": file.error}
-    _record(OutboxEvent.Type.FILE_FAILED, session, file, members)
+def record_files_failed(sessions):
+    """Write `file.failed` for the file of each of `sessions`, which has just become FAILED by it; one statement."""
+    events = []
+    for session in sessions:
+        members = {"file": _file_members(session.file), "error": session.file.error} | _actor_members(session.file)
+        events.append(_fill(_event_of(OutboxEvent.Type.FILE_FAILED, session.file, session.pk), members))
+    OutboxEvent.objects.bulk_create(events)
 
 
 def record_batch_completed(batch_id):

@@ -47,15 +47,30 @@ def record_failed(session, to, *, code, detail, where=None):
 
     The bytes stay where they are: from now on they are dead, and `cleanup` removes them.
     """
-    file = session.file
+    record_failed_together([session], to, code=code, detail=detail, where=where)
+
+
+def record_failed_together(sessions, to, *, code, detail, where=None):
+    """Do what `record_failed` does for several sessions of one batch, all or none, and count them once.
+
+    Afterwards, or after StatusConflict, the sessions in memory may differ from their rows.
+    """
     error = {"code": code, "detail": detail}
     with write_transaction():
-        advance(session, to, where=where, error=error, claim_token=None, lease_until=None)
-        file.error = session.error = error
-        advance(file, IngestFile.Status.FAILED, error=error)
-        outbox.record_file_failed(session, file)
-        update_batch_counters(file.batch_id, failed=1)
-    metrics.count((metrics.FILES_ENDED, (IngestFile.Status.FAILED.value,), 1))
+        for session in sessions:
+            advance(session, to, where=where, error=error, claim_token=None, lease_until=None)
+        for session in sessions:
+            session.file.error = session.error = error
+            advance(session.file, IngestFile.Status.FAILED, error=error)
+        outbox.record_files_failed(sessions)
+        update_batch_counters(sessions[0].file.batch_id, failed=len(sessions))
+    metrics.count((metrics.FILES_ENDED, (IngestFile.Status.FAILED.value,), len(sessions)))
+
+
+def record_aborted(sessions):
+    """End open sessions of one batch, all or none, as given up by their client; raises StatusConflict."""
+    detail = "The upload was given up."
+    record_failed_together(sessions, UploadSession.Status.ABORTED, code="aborted", detail=detail)
 
 
 def return_parts(claim, numbers):

@@ -12,7 +12,7 @@ from portal.runner.addresses import find_addresses, is_endpoint_url, may_be_call
 from portal.services.endpoints import disable_endpoint
 from portal.services.pages import read_page
 from portal.services.transactions import write_transaction
-from portal.services.transitions import remove_row
+from portal.services.transitions import remove_rows
 
 #: Endpoints of one owner: each event is sent to every one of them.
 MAX_ENDPOINTS = 20
@@ -54,7 +54,7 @@ def delete_endpoint(endpoint):
             pass
         # Somebody may have enabled it again just now: then once more.
         with suppress(StatusConflict), write_transaction():
-            remove_row(row)
+            remove_rows([row])
 
 
 def _delete_deliveries(endpoint):

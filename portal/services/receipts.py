@@ -3,15 +3,18 @@
 import hashlib
 from heapq import merge
 
-from portal.exceptions import BatchNotComplete
-from portal.models import IngestFile, UploadBatch
+from django.db.models.functions import Now
+
+from portal.exceptions import BatchNotComplete, StatusConflict
+from portal.models import IngestFile, ManifestBlock, UploadBatch
+from portal.services.transactions import write_transaction
 
 #: The columns of a batch that a receipt tells, besides its digest; none of them changes once there is one.
 RECEIPT_FIELDS = (
     "name status total_files stored_count failed_count total_bytes stored_bytes created_at completed_at"
 ).split()
 #: Files read at a time, and bytes given out at a time: memory does not grow with the batch.
-ROWS, BLOCK_BYTES = 1000, 64 * 2**10
+ROWS, BLOCK_BYTES, BLOCKS = 1000, 64 * 2**10, 10
 #: How coreutils writes a name with one of these in it, after a backslash at the start of the line.
 ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 
@@ -21,9 +24,24 @@ def get_receipt(batch):
     refuse_incomplete(batch)
     if not batch.manifest_sha256:
         batch.manifest_sha256 = digest_manifest(batch)
-        UploadBatch.objects.filter(pk=batch.pk).update(manifest_sha256=batch.manifest_sha256)
+        UploadBatch.objects.filter(pk=batch.pk, manifest_sha256="").update(manifest_sha256=batch.manifest_sha256)
     members = {name: getattr(batch, name) for name in RECEIPT_FIELDS}
     return {"batch_id": batch.pk, **members, "manifest_sha256": batch.manifest_sha256}
+
+
+def keep_manifest(batch):
+    """Keep the manifest of a completed batch by itself, so that its files may be deleted; again changes nothing."""
+    digest = hashlib.sha256()
+    for number, block in enumerate(read_manifest(batch)):
+        digest.update(block)
+        kept = ManifestBlock(batch=batch, number=number, text=block.decode())
+        with write_transaction():
+            # Somebody else may be doing the same; the lines are the same as long as no file is deleted.
+            ManifestBlock.objects.bulk_create([kept], ignore_conflicts=True)
+    with write_transaction():
+        there = UploadBatch.objects.filter(pk=batch.pk, files_deleted_at__isnull=True)
+        there.update(files_deleted_at=Now(), manifest_sha256=digest.hexdigest())
+    batch.refresh_from_db()
 
 
 def refuse_incomplete(batch):
@@ -43,17 +61,30 @@ def digest_manifest(batch):
 def read_manifest(batch):
     """Yield the manifest in blocks of bytes: `<sha256>  <path>` for each STORED file, bytewise by path.
 
-    A file without a path is listed as `<file id>/<safe name>`. Lines are those of coreutils' `sha256sum`.
+    A file without a path is listed as `<file id>/<safe name>`. Lines are those of coreutils' `sha256sum`. Raises
+    StatusConflict when the files of a completed batch are being deleted meanwhile: asked again, it is all there.
     """
+    if batch.files_deleted_at:
+        for text in batch.manifest_blocks.order_by("number").values_list("text", flat=True).iterator(BLOCKS):
+            yield text.encode()
+        return
     stored = batch.files.filter(status=IngestFile.Status.STORED)
     block = bytearray()
     for name, sha256 in merge(_with_path(stored), _without_path(stored)):
         block += manifest_line(name.decode(), sha256)
         if len(block) >= BLOCK_BYTES:
+            _refuse_deleted(batch)
             yield bytes(block)
             block.clear()
+    _refuse_deleted(batch)
     if block:
         yield bytes(block)
+
+
+def _refuse_deleted(batch):
+    # The mark is set before the first file goes: what was read until now was all there.
+    if batch.completed_at and UploadBatch.objects.filter(pk=batch.pk, files_deleted_at__isnull=False).exists():
+        raise StatusConflict("The files of the batch are being deleted; ask again.")
 
 
 def manifest_line(name, sha256):

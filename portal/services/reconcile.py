@@ -67,7 +67,8 @@ def _recounted():
         "stored_bytes": Sum("size_bytes", filter=stored),
     }
     files = IngestFile.objects.filter(batch=OuterRef("pk")).order_by().values("batch")
-    return UploadBatch.objects.annotate(
+    # Where the files of a completed batch were deleted, the counters tell of what was.
+    return UploadBatch.objects.filter(files_deleted_at__isnull=True).annotate(
         **{
             f"counted_{name}": Coalesce(Subquery(files.annotate(n=count).values("n")), 0)
             for name, count in counts.items()

@@ -11,7 +11,7 @@ from portal.exceptions import NotFound, PathTaken, SessionClosed, StatusConflict
 from portal.models import IngestFile, UploadPart, UploadSession
 from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, update_batch_counters
 from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
-from portal.services.outcomes import record_failed
+from portal.services.outcomes import record_aborted
 from portal.services.pages import read_page
 from portal.services.space import refuse_when_full, storage_errors
 from portal.services.transactions import write_transaction
@@ -181,7 +181,7 @@ def abort_session(session):
         if session.status not in UploadSession.OPEN:
             break
         try:
-            record_failed(session, UploadSession.Status.ABORTED, code="aborted", detail="The upload was given up.")
+            record_aborted([session])
             return
         except StatusConflict:
             read_again(session)

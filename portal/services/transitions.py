@@ -49,15 +49,19 @@ def update_claimed(row, token, **fields):
     return _compare_and_set(row, Q(claim_token=token), **fields)
 
 
-def remove_row(row, *, where=None):
-    """Delete `row` while it has the status that was seen, or raise StatusConflict and delete nothing.
+def remove_rows(rows, *, where=None):
+    """Delete `rows` of one model while each has the status that was seen, or raise StatusConflict and delete none.
 
-    Only inside a transaction. Django's delete() looks first and then deletes by key alone, so the row is written
-    first: from then on it is held as it was seen.
+    Only inside a transaction. Django's delete() looks first and then deletes by key alone, so the rows are written
+    first: from then on they are held as they were seen.
     """
-    if not _compare_and_set(row, where, status_at=Now()):
-        raise StatusConflict(f"{row} changed while you were looking.")
-    type(row).objects.filter(pk=row.pk).delete()
+    model = type(rows[0])
+    for status in sorted({row.status for row in rows}):
+        seen = [row.pk for row in rows if row.status == status]
+        held = model.objects.filter(where or Q(), pk__in=seen, status=status)
+        if held.update(status_at=Now()) != len(seen):
+            raise StatusConflict("A row changed while you were looking.")
+    model.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def record_part_in(session_id, *, size, lifetime, count=1):

@@ -21,8 +21,10 @@ from portal.serializers.batches import (
 from portal.serializers.files import FILE_FIELDS, FilePage, render_file
 from portal.serializers.texts import PlainTextField
 from portal.services.batches import create_batch, get_batch, list_batch_files, list_batches
+from portal.services.cancels import cancel_batch, delete_batch_files
 from portal.services.receipts import get_receipt, read_manifest, refuse_incomplete
 from portal.services.seals import seal_batch
+from portal.storage import get_storage
 from portal.views.formats import json_object
 from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
@@ -74,15 +76,36 @@ class BatchList(APIView):
         return page_response(request, page, render_batch)
 
 
-class BatchDetail(APIView):
-    """GET: one batch with its counters."""
+class CancelQuery(serializers.Serializer):
+    """The query of `DELETE /batches/{id}`."""
 
-    scopes = {"GET": (access.READ,)}
+    files = serializers.ChoiceField(choices=["delete"], required=False)
+
+
+class BatchDetail(APIView):
+    """GET: one batch with its counters. DELETE: cancel it."""
+
+    scopes = {"GET": (access.READ,), "DELETE": (access.UPLOAD,)}
+    problems = {"DELETE": {409: "`batch_completed`; with `files=delete`, `file_busy` while one is being finalized."}}
 
     @extend_schema(operation_id="get_batch", responses=BatchOut)
     def get(self, request, batch_id):
         """Show a batch; the counters are read, never counted."""
         return Response(batch_members(get_batch(request.user, batch_id)))
+
+    @extend_schema(operation_id="cancel_batch", parameters=[CancelQuery], responses={204: None})
+    def delete(self, request, batch_id):
+        """Cancel the batch: open sessions are aborted, no file joins; again is 204 too.
+
+        Stored files stay. With `files=delete` (and the scope `delete`) all its files go with their bytes, those of a
+        completed batch too, whose counters and receipt stay as they are.
+        """
+        delete = read_query(request, CancelQuery).get("files") == "delete"
+        if delete:
+            request.user.require(access.DELETE)
+        carry_out = delete_batch_files if delete else cancel_batch
+        carry_out(get_batch(request.user, batch_id), storage=get_storage())
+        return Response(status=204)
 
 
 class BatchFileList(SharedPath, APIView):

@@ -7,7 +7,7 @@ from django.db import connection
 
 from portal import exceptions
 from portal.models import IngestFile, UploadPart, UploadSession
-from portal.services import files
+from portal.services import removals
 from portal.services.claims import claim_session
 from portal.services.cleanup import remove_dead_bytes
 from portal.services.files import delete_file
@@ -93,7 +93,7 @@ def test_a_file_that_moves_at_this_moment_is_not_deleted_as_what_it_was(ann, sto
     batch = make_batch(ann)
     session = open_session(ann, storage, batch=batch)
     file, other = IngestFile.objects.get(), session_row(session)
-    just_before(monkeypatch, files, "write_transaction", lambda: MOVES[move](ann, storage, other))
+    just_before(monkeypatch, removals, "write_transaction", lambda: MOVES[move](ann, storage, other))
     with pytest.raises(exceptions.FileBusy):
         delete_file(file, storage=storage)
     assert drift() == []
@@ -110,7 +110,7 @@ def test_a_failed_file_that_is_opened_again_at_this_moment_stays(ann, storage, m
         if again:
             abort_session(session)
 
-    just_before(monkeypatch, files, "write_transaction", open_again)
+    just_before(monkeypatch, removals, "write_transaction", open_again)
     with pytest.raises(exceptions.FileBusy):
         delete_file(file, storage=storage)
     assert counters(batch) == (1, 0, int(bool(again)), int(not again))
@@ -164,7 +164,7 @@ def test_the_row_of_a_session_whose_bytes_went_before_its_file_goes_too_when_the
     abort_session(session)
     remove_dead_bytes(storage=storage)
     with monkeypatch.context() as killed:
-        killed.setattr(files.cleanup, "remove_bytes", lambda session, storage: None)
+        killed.setattr(removals.cleanup, "remove_bytes", lambda session, storage: None)
         delete_file(IngestFile.objects.get(), storage=storage)
     assert UploadSession.objects.count() == 1
     remove_dead_bytes(storage=storage)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from portal.exceptions import SessionClosed, StatusConflict
 from portal.models import IdempotencyKey, IngestFile, UploadSession
 from portal.services.limits import session_lifetime
-from portal.services.transitions import advance, raise_fence, record_part_in, remove_row, update_claimed
+from portal.services.transitions import advance, raise_fence, record_part_in, remove_rows, update_claimed
 from tests.services.situations import set_columns
 
 MODELS = [IngestFile, UploadSession, IdempotencyKey]
@@ -94,7 +94,7 @@ def test_a_stale_row_loses_and_changes_nothing(ann, model, seen, now):
         with pytest.raises(StatusConflict):
             advance(row, to, **fields_of(model, to))
     with pytest.raises(StatusConflict), transaction.atomic():
-        remove_row(row)
+        remove_rows([row])
     assert (columns(row), row.status) == (before, seen)
 
 
@@ -104,7 +104,7 @@ def test_a_row_that_is_gone_loses(ann):
     with pytest.raises(StatusConflict):
         advance(row, "FAILED")
     with pytest.raises(StatusConflict), transaction.atomic():
-        remove_row(row)
+        remove_rows([row])
 
 
 def test_a_move_sets_its_columns_with_it(ann):
@@ -129,9 +129,9 @@ def test_a_move_touches_its_own_row_alone(ann):
 def test_a_row_is_removed_while_it_is_what_was_seen(ann):
     row, other = make_row(ann, IngestFile, "FAILED"), make_row(ann, IngestFile, "FAILED")
     with pytest.raises(StatusConflict), transaction.atomic():
-        remove_row(row, where=Q(size_bytes=2))
+        remove_rows([row], where=Q(size_bytes=2))
     with transaction.atomic():
-        remove_row(row, where=Q(size_bytes=1))
+        remove_rows([row], where=Q(size_bytes=1))
     assert list(IngestFile.objects.all()) == [other]
 
 
