@@ -21,6 +21,7 @@ from django.urls import URLPattern, get_resolver  # noqa: E402
 from portal import access  # noqa: E402
 from portal.metrics import METRICS  # noqa: E402
 from portal.models import Delivery, Endpoint, IdempotencyKey, IngestFile, UploadSession  # noqa: E402
+from portal.services.doctor import STATES  # noqa: E402
 from portal.transfer.app import ROUTES  # noqa: E402
 from tests.docs.pages import ROOT, page_names, read  # noqa: E402
 
@@ -126,7 +127,22 @@ def metrics():
     return lines
 
 
-TABLES = {"urls": urls, "paths": paths, "moves": moves, "scopes": scopes, "metrics": metrics}
+def stuck():
+    """What manage.py doctor looks for, for aikb/operations.md."""
+    lines = ["| state | stuck after | what | what to do |", "| --- | --- | --- | --- |"]
+    return lines + [f"| {s.name} | {_span(s.deadline)} | {s.what} | {s.advice} |" for s in STATES]
+
+
+def _span(deadline):
+    """Return a time as people say it."""
+    seconds = int(deadline.total_seconds())
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s" if seconds else "at once"
+
+
+TABLES = {"urls": urls, "paths": paths, "moves": moves, "scopes": scopes, "metrics": metrics, "stuck": stuck}
 
 
 def filled(text):

@@ -1,0 +1,146 @@
+"""What is stuck in each state, found in the rows and in the storage; `portal.services.doctor` has the deadlines.
+
+Every function takes a deadline and the storage, and yields one text, or one row, for each that is past it by the
+database's clock.
+"""
+
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
+
+from portal.exceptions import StorageUnavailable
+from portal.models import (
+    Delivery,
+    Endpoint,
+    IdempotencyKey,
+    IngestFile,
+    OutboxEvent,
+    PartClaim,
+    UploadBatch,
+    UploadSession,
+)
+from portal.services.cleanup import find_unnamed
+from portal.services.heartbeats import SILENT, SILENT_SECONDS, worker_state
+from portal.services.reconcile import find_drift
+from portal.services.space import storage_errors
+from portal.services.verify import verify_stored
+
+
+def _rows(queryset):
+    """Yield the rows of a queryset as text, in constant memory."""
+    yield from queryset.order_by("pk").iterator()
+
+
+def silent_workers(deadline, storage):
+    """Workers have run, and none was heard of lately."""
+    if worker_state() == SILENT:
+        yield f"no worker was heard of for {SILENT_SECONDS} s"
+
+
+def overdue_sessions(deadline, storage):
+    """Open sessions past their lifetime."""
+    return _rows(UploadSession.objects.open().filter(expires_at__lte=Now() - deadline))
+
+
+def _finalizing(**conditions):
+    return _rows(UploadSession.objects.filter(status=UploadSession.Status.FINALIZING, **conditions))
+
+
+def waiting_finalizes(deadline, storage):
+    """Finalizes whose lease ran out, and that nobody took up."""
+    return _finalizing(lease_until__lte=Now() - deadline)
+
+
+def failing_finalizes(deadline, storage):
+    """Finalizes that were tried again and again."""
+    return _finalizing(status_at__lte=Now() - deadline, attempts__gt=1)
+
+
+def dead_bytes(deadline, storage):
+    """Ended sessions whose bytes are not removed yet."""
+    return _rows(UploadSession.objects.dead().filter(bytes_removed=False, status_at__lte=Now() - deadline))
+
+
+def unnumbered_events(deadline, storage):
+    """Events that nobody has numbered."""
+    return _rows(OutboxEvent.objects.filter(seq__isnull=True, created_at__lte=Now() - deadline))
+
+
+def behind_endpoints(deadline, storage):
+    """Enabled endpoints that were not handed events."""
+    missed = OutboxEvent.objects.filter(seq__gt=OuterRef("last_seq"), created_at__lte=Now() - deadline)
+    return _rows(Endpoint.objects.enabled().filter(Exists(missed)))
+
+
+def overdue_deliveries(deadline, storage):
+    """Deliveries that should have been tried, to enabled endpoints."""
+    enabled = Delivery.objects.filter(endpoint__status=Endpoint.Status.ENABLED)
+    return _rows(enabled.filter(status=Delivery.Status.PENDING, due_at__lte=Now() - deadline))
+
+
+def dead_deliveries(deadline, storage):
+    """Deliveries whose every attempt has failed."""
+    return _rows(Delivery.objects.dead())
+
+
+def disabled_endpoints(deadline, storage):
+    """Disabled endpoints that events wait for."""
+    waiting = Delivery.objects.filter(endpoint=OuterRef("pk"), status=Delivery.Status.PENDING)
+    disabled = Endpoint.objects.filter(Exists(waiting), status=Endpoint.Status.DISABLED)
+    return _rows(disabled.filter(status_at__lte=Now() - deadline))
+
+
+def old_keys(deadline, storage):
+    """Idempotency keys past the time for which they are kept."""
+    return _rows(IdempotencyKey.objects.filter(created_at__lte=Now() - deadline))
+
+
+def old_part_claims(deadline, storage):
+    """Claims on parts that ran out long ago."""
+    return _rows(PartClaim.objects.filter(lease_until__lte=Now() - deadline))
+
+
+def uncompleted_batches(deadline, storage):
+    """Batches that have all that they wait for, and are not completed."""
+    ended = Q(sealed_at__isnull=False, total_files=F("stored_count") + F("failed_count"))
+    due = UploadBatch.objects.filter(ended | Q(stored_count__gte=F("expected_files")))
+    return _rows(due.filter(completed_at__isnull=True, cancelled_at__isnull=True))
+
+
+def files_without_session(deadline, storage):
+    """Files on their way that no session carries."""
+    alive = (*UploadSession.OPEN, UploadSession.Status.FINALIZING)
+    carried = UploadSession.objects.filter(file=OuterRef("pk"), status__in=alive)
+    return _rows(IngestFile.objects.filter(~Exists(carried), status=IngestFile.Status.UPLOADING))
+
+
+def drift(deadline, storage):
+    """Counters that differ from the rows."""
+    for found in find_drift():
+        yield f"batch {found.batch_id}: {found.counter} is {found.kept}, the rows say {found.counted}"
+
+
+def files_without_bytes(deadline, storage):
+    """STORED files whose bytes are missing or of another size."""
+    return (finding for _, finding in verify_stored(storage=storage, quick=True) if finding)
+
+
+def bytes_without_file(deadline, storage):
+    """Bytes that no row names."""
+    with storage_errors():
+        for kind in ("staging", "objects"):
+            for key in find_unnamed(kind, storage=storage, older_than=deadline.total_seconds()):
+                yield f"{kind} {key}"
+
+
+def full_disk(deadline, storage):
+    """The storage does not answer, or is nearly full."""
+    try:
+        with storage_errors():
+            storage.check()
+            free = storage.free_bytes()
+    except StorageUnavailable as error:
+        yield error.detail
+        return
+    if free < 2 * settings.PORTAL_MIN_FREE_BYTES:
+        yield f"{free} bytes are free"
