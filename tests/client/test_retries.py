@@ -7,8 +7,8 @@ from email.utils import format_datetime
 import pytest
 
 from portal_client import Stopped, Unreachable
-from portal_client.errors import ApiError, NotAuthenticated, PathTaken
-from portal_client.retries import LONGEST_SECONDS, Tries, read_retry_after
+from portal_client.errors import ApiError, NotAuthenticated, PathTaken, read_retry_after
+from portal_client.retries import LONGEST_SECONDS, Tries
 from tests.client.scripted import Scripted, problem
 
 BATCH = {

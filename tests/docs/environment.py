@@ -37,6 +37,16 @@ def variables_of_tests():
     return {name for name in names if name.startswith("PORTAL_TEST_") or name == "CI"}
 
 
+def variables_of_the_client():
+    """Return the variables of ours that the client's package asks for."""
+    found = set()
+    for _, call in nodes(ast.Call, "client/src"):
+        if _asks_environ(call) and _names_variable(call):
+            found.add(call.args[0].value)
+        found |= {word.value.value for word in call.keywords if word.arg == "envvar"}
+    return {name for name in found if name.startswith("PORTAL_")}
+
+
 def make_variables():
     """Return the variables that the Makefile takes, with their defaults."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")

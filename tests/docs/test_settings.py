@@ -2,7 +2,13 @@
 
 import re
 
-from tests.docs.environment import compose_variables, make_variables, settings, variables_of_tests
+from tests.docs.environment import (
+    compose_variables,
+    make_variables,
+    settings,
+    variables_of_tests,
+    variables_of_the_client,
+)
 from tests.docs.pages import ROOT, backticked, named, page_names, read, rows, section
 
 PAGE = section(read("README.md"), "Settings")
@@ -49,7 +55,7 @@ def test_compose_asks_for_known_settings_only():
 
 
 def test_no_page_of_today_names_a_setting_that_nobody_reads():
-    known = set(settings()) | variables_of_tests()
+    known = set(settings()) | variables_of_tests() | variables_of_the_client()
     for page in page_names():
         if page.startswith("PEPs/PEP_"):
             continue  # what is proposed may name what is to come

@@ -6,13 +6,15 @@ from pathlib import Path
 from portal_client.api import Api
 from portal_client.crew import Crew
 from portal_client.digests import Digests, cache_folder
+from portal_client.downloads import Download, DownloadReport
 from portal_client.errors import PortalError
-from portal_client.folders import FolderUpload, Paths, UploadReport, wait_for
-from portal_client.members import File
+from portal_client.folders import FolderUpload, UploadReport, wait_for
+from portal_client.members import Batch, File
 from portal_client.progress import Progress
 from portal_client.sending import Sender
-from portal_client.sources import find_sources
+from portal_client.sources import Paths, find_sources
 from portal_client.transport import Transport
+from portal_client.verifying import VerifyReport, verify_folder
 
 PARALLEL, PATIENCE_SECONDS = 8, 300.0
 
@@ -90,6 +92,49 @@ class PortalClient(Api):
         if sender.failures:
             raise PortalError(f"{sender.failures[0].detail} ({sender.failures[0].code})")
         return sender.files[0]
+
+    def verify_folder(
+        self,
+        path: str | os.PathLike[str] | Paths,
+        batch: str,
+        *,
+        follow_links: bool = False,
+        progress: Progress | None = None,
+    ) -> VerifyReport:
+        """Compare a folder with the receipt of the batch of this name or id; every byte is read."""
+        paths = [path] if isinstance(path, str | os.PathLike) else path
+        batch_id = self.known_batch(batch).id
+        return verify_folder(
+            self,
+            batch_id,
+            paths,
+            parallel=self.parallel,
+            progress=progress or Progress(),
+            follow_links=follow_links,
+        )
+
+    def download_batch(
+        self, batch: str, into: str | os.PathLike[str], *, progress: Progress | None = None
+    ) -> DownloadReport:
+        """Fetch the stored files of the batch of this name or id into a folder, each checked by its SHA-256.
+
+        What is there already is not fetched again; a file with other bytes is never touched, but told in `failures`.
+        """
+        download = Download(
+            self,
+            self.known_batch(batch),
+            Path(into),
+            digests=Digests(self.cache),
+            progress=progress or Progress(),
+        )
+        return download.run(self.parallel)
+
+    def known_batch(self, name_or_id: str) -> Batch:
+        """Return the batch of this name or id; raises PortalError when there is none."""
+        batch = self.find_batch(name_or_id)
+        if batch is None:
+            raise PortalError(f"There is no batch {name_or_id!r}.")
+        return batch
 
     def stop(self) -> None:
         """Call off what is under way; what has been stored stays, and running it again goes on."""

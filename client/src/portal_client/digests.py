@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from portal_client.bodies import Piece, Stamp
+from portal_client.progress import Progress
 from portal_client.sources import Source
 
 logger = logging.getLogger("portal_client")
@@ -65,14 +66,16 @@ class Digests:
         stamp, sha256 = self._known.get(source.file, (None, None))
         return sha256 if stamp == source.stamp else None
 
-    def reckon(self, source: Source) -> str:
-        """Return the digest of the file, from memory or by reading it; raises SourceFailed."""
+    def reckon(self, source: Source, progress: Progress | None = None) -> str:
+        """Return the digest of the file, from memory or by reading it, which `progress` hears of."""
         known = self.get(source)
         if known:
             return known
         found = hashlib.sha256()
         for block in Piece(source.file, source.stamp, 0, source.size).blocks():
             found.update(block)
+            if progress:
+                progress.advance(source.path, len(block))
         self.remember(source, found.hexdigest())
         return found.hexdigest()
 

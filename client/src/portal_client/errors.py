@@ -1,6 +1,8 @@
 """What can go wrong, as exceptions: one for each `code` of a problem that a caller may want to tell apart."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
 #: Answers after which the same request is sent again, by status and by code.
@@ -8,6 +10,18 @@ PASSING_STATUSES = frozenset({408, 429, 502, 503, 504, 507})
 PASSING_CODES = frozenset({"part_busy", "file_busy", "idempotency_in_progress", "status_conflict"})
 #: Answers that may be the line's fault: sent again, but not for long.
 DOUBTFUL_CODES = frozenset({"internal_error", "incomplete_body", "digest_mismatch"})
+
+
+def read_retry_after(text: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, which are digits or an HTTP date; None when it has neither."""
+    if not text:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 class PortalError(Exception):
@@ -35,7 +49,7 @@ class Corrupt(PortalError):
 
 
 class ApiError(PortalError):
-    """A refusal of the portal (RFC 9457): `status`, `code`, `detail`, further `members`, `request_id`.
+    """A refusal of the portal (RFC 9457): `status`, `code`, `detail`, further `members`, `request_id`, `retry_after`.
 
     A code that has no class of its own here is an ApiError itself: compare `error.code`.
     """
@@ -43,10 +57,12 @@ class ApiError(PortalError):
     code: str = ""
     by_code: ClassVar[dict[str, type["ApiError"]]] = {}
 
-    def __init__(self, status: int, code: str, detail: str, members: Mapping[str, Any], request_id: str = "") -> None:
+    def __init__(self, status: int, code: str, detail: str, members: Mapping[str, Any]) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
-        self.members, self.request_id = members, request_id
+        self.status, self.code, self.detail, self.members = status, code, detail, members
+        self.request_id = ""
+        #: Seconds that the portal asks to wait for.
+        self.retry_after: float | None = None
 
     def __init_subclass__(cls) -> None:
         ApiError.by_code[cls.code] = cls
@@ -65,14 +81,18 @@ class ApiError(PortalError):
         return self.code in DOUBTFUL_CODES
 
 
-def make_error(status: int, members: Mapping[str, Any], request_id: str = "") -> ApiError:
-    """Return the ApiError of an answer's status and members, of the class that its code has."""
+def make_error(status: int, members: Any, headers: Mapping[str, str]) -> ApiError:
+    """Return the ApiError of an answer, of the class that its code has; `members` may be anything."""
+    members = members if isinstance(members, dict) else {}
     code = str(members.get("code") or f"http_{status}")
     detail = str(members.get("detail") or members.get("title") or f"The answer was {status}.")
     fields = members.get("errors")
     if isinstance(fields, list) and fields:
         detail = "; ".join(f"{field.get('field')}: {field.get('detail')}" for field in fields)
-    return ApiError.by_code.get(code, ApiError)(status, code, detail, members, request_id)
+    error = ApiError.by_code.get(code, ApiError)(status, code, detail, members)
+    error.request_id = headers.get("X-Request-Id", "")
+    error.retry_after = read_retry_after(headers.get("Retry-After"))
+    return error
 
 
 class Invalid(ApiError):

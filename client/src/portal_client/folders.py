@@ -1,8 +1,7 @@
 """A folder into a batch: look at both, send what is missing, seal, and bring the receipt."""
 
-import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,9 +14,7 @@ from portal_client.members import Batch, Receipt
 from portal_client.plans import Plan, make_plan
 from portal_client.progress import Progress
 from portal_client.sending import Sender
-from portal_client.sources import Failure, Found, find_sources
-
-Paths = Iterable[str | os.PathLike[str]]
+from portal_client.sources import Failure, Found, Paths, find_sources
 
 
 @dataclass

@@ -3,8 +3,6 @@
 import secrets
 import threading
 import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from portal_client.errors import ApiError, PortalError, Stopped, Unreachable
 
@@ -13,18 +11,6 @@ FIRST_SECONDS, LONGEST_SECONDS = 0.2, 20.0
 DOUBTS = 4
 
 _dice = secrets.SystemRandom()
-
-
-def read_retry_after(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, which are digits or an HTTP date; None when it has neither."""
-    if not text:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 class Tries:
@@ -39,14 +25,14 @@ class Tries:
         self.failures, self.doubts = 0, 0
         self._began: float | None = None
 
-    def pause(self, error: Exception, retry_after: float | None = None) -> None:
+    def pause(self, error: Exception) -> None:
         """Wait after `error`, at least as long as the answer asked for; raises Stopped, or what the caller gets."""
         if self._began is None:
             self._began = time.monotonic()
         self.failures += 1
         if isinstance(error, ApiError) and error.doubtful:
             self.doubts += 1
-        seconds = self._seconds(retry_after)
+        seconds = self._seconds(error.retry_after if isinstance(error, ApiError) else None)
         left = self._began + self.patience - time.monotonic()
         if self.doubts >= DOUBTS or seconds > left:
             raise self._last_word(error)

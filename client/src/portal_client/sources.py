@@ -12,6 +12,9 @@ from portal_client.errors import PortalError
 
 MAX_PATH_BYTES = 1024
 
+#: One or several files or folders.
+Paths = Iterable[str | os.PathLike[str]]
+
 
 @dataclass(frozen=True)
 class Source:
@@ -46,7 +49,7 @@ class Found:
     devices: int = 0
 
 
-def find_sources(paths: Iterable[str | os.PathLike[str]], *, follow_links: bool = False) -> Found:
+def find_sources(paths: Paths, *, follow_links: bool = False) -> Found:
     """Return the files below `paths`, sorted by path.
 
     One folder alone gives paths below it; several, or files, keep their own names before. Links are passed over

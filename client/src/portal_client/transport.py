@@ -13,8 +13,8 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError
 
 from portal_client.bodies import BLOCK_BYTES, Body, Bytes, Outgoing, Sent
-from portal_client.errors import PortalError, Stopped, make_error
-from portal_client.retries import Tries, read_retry_after
+from portal_client.errors import PortalError, Stopped, make_error, read_retry_after
+from portal_client.retries import Tries
 
 CONNECT_SECONDS, READ_SECONDS = 15.0, 120.0
 AGENT = f"portal-client/0.1 Python/{platform.python_version()}"
@@ -128,7 +128,7 @@ class Transport:
         if response.status >= 300:
             answer = Answer(response.status, response.headers, response.read())
             response.release_conn()
-            raise make_error(answer.status, answer.members if isinstance(answer.members, dict) else {})
+            raise make_error(answer.status, answer.members, answer.headers)
         return response
 
     def tries(self) -> Tries:
@@ -172,13 +172,10 @@ class Transport:
             if answer.status < 300:
                 return answer
             outgoing.take_back()
-            members = answer.members
-            refusal = make_error(
-                answer.status, members if isinstance(members, dict) else {}, answer.headers.get("X-Request-Id", "")
-            )
+            refusal = make_error(answer.status, answer.members, answer.headers)
             if not refusal.passing and not refusal.doubtful:
                 raise refusal
-            tries.pause(refusal, answer.retry_after)
+            tries.pause(refusal)
 
     @staticmethod
     def _send(

@@ -1,0 +1,93 @@
+"""`portal upload`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from portal_client.cli.app import Exit, FollowLinks, Json, Parallel, Patience, Quiet, app, make_client, screen, told
+from portal_client.cli.display import make_progress, show_failures, show_size
+from portal_client.client import PARALLEL, PATIENCE_SECONDS
+from portal_client.errors import BatchCompleted, BatchSealed, PortalError
+from portal_client.folders import UploadReport
+
+
+@app.command()
+def upload(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders or files.")],
+    batch: Annotated[
+        str | None, typer.Option("--batch", "-b", help="Name or id of the batch; by default the folder's name.")
+    ] = None,
+    *,
+    parallel: Parallel = PARALLEL,
+    patience: Patience = PATIENCE_SECONDS,
+    keep_open: Annotated[bool, typer.Option("--keep-open", help="Do not seal the batch: more is to come.")] = False,
+    follow_links: FollowLinks = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Store what the batch does not have yet of these folders, seal it, and bring the receipt.
+
+    One folder alone gives paths below it; several, or files, keep their own names in front. Run it again at any time:
+    only what is missing is sent.
+    """
+    with told():
+        name = batch or _name_of(paths)
+        with make_progress(quiet=quiet or as_json) as progress:
+            run = make_client(parallel, patience).prepare(progress=progress)
+            try:
+                run.look(paths, name, follow_links=follow_links)
+                report = run.compare() if dry_run else run.send(name, seal=not keep_open)
+            except (BatchSealed, BatchCompleted) as error:
+                raise PortalError(f"{error.detail} Give another name: --batch NAME.") from error
+            except (KeyboardInterrupt, PortalError):
+                _say_how_far(run.report)
+                raise
+        if as_json:
+            typer.echo(json.dumps(asdict(report) | {"complete": report.complete}))
+        elif dry_run:
+            _show_plan(report)
+        elif not quiet:
+            _show(report)
+        show_failures(report.failures)
+        if report.failures:
+            raise typer.Exit(Exit.PARTIAL)
+
+
+def _name_of(paths: list[Path]) -> str:
+    if len(paths) > 1:
+        raise typer.BadParameter("Several paths need a name for their batch: --batch NAME.")
+    return paths[0].resolve().name or "everything"
+
+
+def _say_how_far(report: UploadReport) -> None:
+    if report.batch:
+        screen.print(f"{report.stored:,} of {report.files:,} files are stored in batch {report.batch.id}.")
+
+
+def _show_plan(report: UploadReport) -> None:
+    for path in report.to_send:
+        typer.echo(path)
+    screen.print(
+        f"{len(report.to_send):,} of {report.files:,} files would be sent; {report.already:,} are stored already."
+    )
+
+
+def _show(report: UploadReport) -> None:
+    batch = report.batch
+    assert batch is not None  # noqa: S101 - it was sent to
+    new = report.stored - report.already
+    typer.echo(f"Batch {batch.name} ({batch.id})")
+    typer.echo(
+        f"{report.stored:,} of {report.files:,} files are stored: {new:,} by this run, {report.already:,} before; "
+        f"{show_size(report.sent_bytes)} sent in {report.seconds:.1f} s."
+    )
+    if report.links or report.devices:
+        typer.echo(f"Passed over: {report.links:,} links, {report.devices:,} devices and pipes.")
+    if report.pending:
+        typer.echo(f"Not sealed: {len(report.pending):,} files are on their way from somewhere else.")
+    if report.receipt:
+        typer.echo(f"Sealed and complete. SHA-256 of its manifest: {report.receipt.manifest_sha256}")

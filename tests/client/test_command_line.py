@@ -1,0 +1,183 @@
+"""The command `portal`: what it prints, how it ends, what it keeps."""
+
+import json
+import secrets
+import stat
+
+import pytest
+from typer.testing import CliRunner
+
+from portal_client.cli import app
+from portal_client.cli.app import Exit, Place
+from portal_client.cli.config import config_file, read_config
+from tests.client.test_upload_folder import make_unreadable
+from tests.client.trees import digests, make_tree, some_files, stored_files
+from tests.samples import pattern
+
+MIB = 2**20
+
+
+@pytest.fixture
+def name():
+    return f"batch {secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home of this test's own, logged in to nothing."""
+    for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
+    for variable in ("PORTAL_URL", "PORTAL_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    Place.url = None
+
+
+@pytest.fixture
+def portal(home, monkeypatch, ann_api):
+    """Give a function that runs the command as ann; it returns the result, and fails on a traceback."""
+    monkeypatch.setenv("PORTAL_URL", ann_api.url)
+    monkeypatch.setenv("PORTAL_TOKEN", ann_api.token)
+    return run
+
+
+def run(*arguments, stdin=None):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_tree(tmp_path / "folder", some_files(8) | {"large.bin": pattern(9 * MIB)})
+
+
+def test_a_folder_goes_up_is_verified_and_comes_back(portal, folder, name, ann_api, tmp_path):
+    done = portal("upload", folder, "--batch", name)
+    assert done.exit_code == Exit.DONE
+    assert "9 of 9 files are stored: 9 by this run, 0 before" in done.stdout
+    assert "Sealed and complete" in done.stdout
+    done = portal("verify", name, folder)
+    assert (done.exit_code, done.stdout) == (Exit.DONE, "")
+    assert "All 9 files are as the receipt says." in done.stderr
+    done = portal("download", name, "--into", tmp_path / "copy")
+    assert "9 of 9 files fetched" in done.stdout
+    assert portal("verify", name, tmp_path / "copy").exit_code == Exit.DONE
+    assert "9 were there" in portal("download", name, "--into", tmp_path / "copy").stdout
+
+
+def test_json_is_all_that_stands_on_stdout(portal, folder, name):
+    members = json.loads(portal("upload", folder, "-b", name, "--json").stdout)
+    assert (members["complete"], members["stored"], members["already"], members["failures"]) == (True, 9, 0, [])
+    assert members["receipt"]["stored_count"] == 9
+    assert json.loads(portal("status", name, "--json").stdout)["status"] == "COMPLETE"
+    assert json.loads(portal("verify", name, folder, "--json").stdout)["equal"] is True
+    assert json.loads(portal("missing", name, folder, "--json").stdout) == {"missing": [], "failures": []}
+    listed = json.loads(portal("batches", "--json", "--limit", "1").stdout)["batches"]
+    assert [batch["name"] for batch in listed] == [name]
+
+
+def test_quiet_says_nothing_when_all_is_well(portal, folder, name):
+    done = portal("upload", folder, "-b", name, "--quiet")
+    assert (done.exit_code, done.stdout, done.stderr) == (Exit.DONE, "", "")
+
+
+def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(portal, folder, name, client):
+    done = portal("upload", folder, "-b", name, "--dry-run")
+    assert done.exit_code == Exit.DONE
+    assert "large.bin" in done.stdout.splitlines()
+    assert len(done.stdout.splitlines()) == 9
+    assert client.find_batch(name) is None
+
+
+def test_the_batch_is_called_as_the_folder_unless_there_are_several(portal, tmp_path, client, name):
+    folder = make_tree(tmp_path / name, {"a": b"a"})
+    other = make_tree(tmp_path / "other", {"a": b"b"})
+    assert portal("upload", folder, "--keep-open").exit_code == Exit.DONE
+    assert client.find_batch(name).sealed_at is None
+    assert portal("upload", folder, other).exit_code == 2
+    assert portal("upload", folder, other, "-b", f"{name} 2").exit_code == Exit.DONE
+    files = client.files(client.find_batch(f"{name} 2").id)
+    assert {file.path for file in files} == {f"{name}/a", "other/a"}
+
+
+def test_failures_are_listed_and_the_rest_is_stored(portal, folder, name, monkeypatch, ann_api, client):
+    make_tree(folder, {"locked": b"x", "new\nline": b"x", "-rf [red]": b"x"})
+    make_unreadable(monkeypatch, folder / "locked")
+    done = portal("upload", folder, "-b", name)
+    assert done.exit_code == Exit.PARTIAL
+    assert "failed: locked (unreadable): Permission denied" in done.stderr
+    assert "failed: new\\nline (bad_name)" in done.stderr
+    stored = stored_files(ann_api, client.find_batch(name).id)
+    assert stored == digests(some_files(8) | {"large.bin": pattern(9 * MIB), "-rf [red]": b"x"})
+
+
+def test_missing_lists_what_the_batch_does_not_have(portal, folder, name):
+    assert portal("missing", name, folder).exit_code == Exit.FAILED  # no such batch
+    portal("upload", folder, "-b", name, "--keep-open")
+    make_tree(folder, {"new": b"x"})
+    done = portal("missing", name, folder)
+    assert (done.exit_code, done.stdout) == (Exit.DIFFERS, "new\n")
+    (folder / "new").unlink()
+    assert portal("missing", name, folder).exit_code == Exit.DONE
+
+
+def test_verify_finds_every_difference(portal, tmp_path, name):
+    folder = make_tree(tmp_path / "folder", {"a": b"a", "b": b"b", "c": b"c"})
+    portal("upload", folder, "-b", name)
+    (folder / "a").write_bytes(b"A")
+    (folder / "b").unlink()
+    (folder / "d").write_bytes(b"d")
+    done = portal("verify", name, folder)
+    assert done.exit_code == Exit.DIFFERS
+    assert done.stdout.splitlines() == ["differs: a", "not here: b", "not there: d"]
+
+
+def test_more_for_a_sealed_batch_is_refused_with_advice(portal, folder, name):
+    portal("upload", folder, "-b", name)
+    make_tree(folder, {"late": b"x"})
+    done = portal("upload", folder, "-b", name)
+    assert done.exit_code == Exit.FAILED
+    assert "Give another name: --batch NAME." in done.stderr
+
+
+def test_status_follows_to_the_end(portal, folder, name):
+    portal("upload", folder, "-b", name)
+    done = portal("status", name, "--follow")
+    assert done.exit_code == Exit.DONE
+    assert done.stdout.startswith("COMPLETE    9 of 9 files stored, 0 failed, 0 pending")
+    assert name in portal("batches", "--status", "COMPLETE").stdout
+
+
+def test_login_tries_the_token_and_keeps_it_for_its_owner_alone(home, ann_api, name):
+    done = run("login", ann_api.url, stdin="ptl_wrong\n")
+    assert done.exit_code == Exit.FAILED
+    assert not config_file().exists()
+    done = run("login", f"{ann_api.url}/", stdin=f"{ann_api.token}\n")
+    assert done.exit_code == Exit.DONE
+    assert ann_api.token not in done.stdout + done.stderr
+    assert stat.S_IMODE(config_file().stat().st_mode) == 0o600
+    assert read_config() == (ann_api.url, ann_api.token)
+    assert run("batches").exit_code == Exit.DONE
+
+
+def test_a_token_is_never_given_to_another_address(home, ann_api):
+    run("login", ann_api.url, stdin=f"{ann_api.token}\n")
+    assert read_config("http://127.0.0.1:9") == ("http://127.0.0.1:9", "")
+    done = run("--url", "http://127.0.0.1:9", "batches")
+    assert done.exit_code == Exit.FAILED
+    assert "Not logged in" in done.stderr
+
+
+def test_nobody_logged_in_is_told_what_to_do(home):
+    done = run("batches")
+    assert done.exit_code == Exit.FAILED
+    assert "portal login" in done.stderr
+
+
+def test_a_portal_that_is_not_there_fails_with_how_to_go_on(home, monkeypatch, folder):
+    monkeypatch.setenv("PORTAL_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("PORTAL_TOKEN", "ptl_x")
+    done = run("upload", folder, "--patience", "0.1")
+    assert done.exit_code == Exit.FAILED
+    assert "Go on with: portal" in done.stderr
