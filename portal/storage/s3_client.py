@@ -15,6 +15,8 @@ from portal.storage.base import NoSpace, StorageMisconfigured, StorageUnavailabl
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 #: `public_endpoint_url` is how clients reach the store, where that is not how the portal does.
 OPTIONS = ("endpoint_url", "region", "public_endpoint_url")
+#: Without a connection, or without a byte, for so long a call is tried again.
+CONNECT_SECONDS, READ_SECONDS = 5, 60
 GONE = ("NoSuchKey", "NoSuchUpload", "404", "NotFound")
 REFUSED = ("AccessDenied", "403", "Forbidden", "AllAccessDisabled")
 FULL = ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientCapacity", "507")
@@ -39,8 +41,8 @@ def make_client(endpoint_url=None, region="us-east-1"):
         signature_version="s3v4",
         # Retried with jitter; each body can be read again from its beginning.
         retries={"mode": "standard", "total_max_attempts": 4},
-        connect_timeout=5,
-        read_timeout=60,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
         max_pool_connections=64,
         # Bodies go with their Content-MD5, which every store checks; newer checksums are not known to all of them.
         request_checksum_calculation="when_required",
@@ -72,6 +74,14 @@ def error_code(error):
     """Return the code of an S3 error, or of the S3 error that caused `error`; empty when there is none."""
     error = error if isinstance(error, ClientError) else error.__cause__
     return error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+
+
+def etag_of(answer):
+    """Return the ETag of an answer; StorageUnavailable for one without: it is not the store's."""
+    try:
+        return answer["ETag"]
+    except KeyError as error:
+        raise StorageUnavailable("The store gave no ETag.") from error
 
 
 def _translate(error, doing, action):

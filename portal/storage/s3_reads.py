@@ -8,7 +8,7 @@ from urllib3.exceptions import HTTPError
 
 from portal.storage.base import PartsChanged, StorageUnavailable
 from portal.storage.handles import HeldFile, StoredObject
-from portal.storage.s3_client import error_code, translated
+from portal.storage.s3_client import error_code, etag_of, translated
 
 #: How often a stream that breaks is taken up again where it was, before the reader hears of it.
 TRIES = 4
@@ -27,7 +27,7 @@ class S3Object(StoredObject):
             # The answer to HEAD has no text, and a bucket that is gone must not look like a file that is.
             storage.confirm()
             raise
-        self.size, self.etag = found["ContentLength"], found["ETag"]
+        self.size, self.etag = found["ContentLength"], etag_of(found)
 
     def read(self, offset, length):
         block = bytearray(max(0, min(length, self.size - offset)))
@@ -59,7 +59,11 @@ class S3Object(StoredObject):
     def _take(self, view, offset):
         if self._stream is None or self._at != offset:
             self.close()
-            self._stream = self._storage.client.get_object(**self._name, Range=f"bytes={offset}-")["Body"]
+            answer = self._storage.client.get_object(**self._name, Range=f"bytes={offset}-")
+            self._stream = answer["Body"]
+            # Whoever is in between may know nothing of ranges, or answer with a page of its own.
+            if answer.get("ContentRange") != f"bytes {offset}-{self.size - 1}/{self.size}":
+                raise StorageUnavailable("Could not read an object: the store answers with another range.")
         try:
             block = self._stream.read(len(view))
         except (HTTPError, OSError) as error:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from portal.storage.base import NoSpace, StorageUnavailable
 from portal.storage.handles import NewObject, PartRange
-from portal.storage.s3_client import error_code, translated
+from portal.storage.s3_client import error_code, etag_of, translated
 
 #: What one writer holds in memory; the rest of a part waits in a file without a name, which dies with the process.
 MEMORY_BYTES = 2**20
@@ -61,13 +61,13 @@ def _put_once(client, name, spool):
     condition = {"IfNoneMatch": "*"}
     for _ in range(TRIES):
         try:
-            return client.put_object(**name, **condition, **spool.body())["ETag"]
+            return etag_of(client.put_object(**name, **condition, **spool.body()))
         except ClientError as error:
             code = error_code(error)
             if code == UNKNOWN and condition:
                 condition = {}
             elif code == THERE:
-                found = client.head_object(**name)["ETag"]
+                found = etag_of(client.head_object(**name))
                 if found == spool.etag:
                     return found
                 client.delete_object(**name)
@@ -101,7 +101,7 @@ class S3PartRange(PartRange):
         with translated("upload a part", action="s3:PutObject"):
             if self._upload:
                 part = {"UploadId": self._upload, "PartNumber": self._number}
-                self.etag = self._client.upload_part(**self._name, **part, **self._spool.body())["ETag"]
+                self.etag = etag_of(self._client.upload_part(**self._name, **part, **self._spool.body()))
             else:
                 self.etag = _put_once(self._client, self._name, self._spool)
 
@@ -159,7 +159,7 @@ class S3NewObject(NewObject):
         with translated("upload a part", action="s3:PutObject"):
             self._upload = self._upload or client.create_multipart_upload(**self._name)["UploadId"]
             part = {"UploadId": self._upload, "PartNumber": number}
-            etag = client.upload_part(**self._name, **part, **self._spool.body())["ETag"]
+            etag = etag_of(client.upload_part(**self._name, **part, **self._spool.body()))
         self._parts.append({"PartNumber": number, "ETag": etag})
         self._spool.close()
         self._spool = _Spool()

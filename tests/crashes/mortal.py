@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -58,6 +58,11 @@ class MortalPortal(LiveServer):
                 connection.execute(
                     f"UPDATE {table} SET lease_until = {mark} WHERE status = '{status}' AND {since} < {mark}", times
                 )
+            # A claim on a part does not say since when; the others' are renewed in time, or taken over as well.
+            soon = self._as_time(self.struck_at + timedelta(seconds=30))
+            connection.execute(
+                f"UPDATE portal_partclaim SET lease_until = {mark} WHERE lease_until < {mark}", [times[0], soon]
+            )
             connection.commit()
 
     def rows(self, query):
