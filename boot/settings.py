@@ -52,18 +52,26 @@ def smallest_chunk(storage_url):
     return 5 * 2**20 if storage_url.startswith("s3:") else 1
 
 
+def largest_chunk(storage_url):
+    """Return the size in bytes above which the storage takes no part: 5 GiB for S3."""
+    return 5 * 2**30 if storage_url.startswith("s3:") else 2**63 - 1
+
+
 class Base(Configuration):
     """What all configurations share."""
 
     DATA_DIR_DEFAULT = ROOT / "var"
     PORTAL_DATA_DIR = Path(environment.read("PORTAL_DATA_DIR") or DATA_DIR_DEFAULT).resolve()
     PORTAL_STORAGE_URL = environment.read("PORTAL_STORAGE_URL") or f"file://{PORTAL_DATA_DIR / 'storage'}"
+    PORTAL_STORAGE_OTHER_URL = environment.read("PORTAL_STORAGE_OTHER_URL")
     PORTAL_MAX_FILE_SIZE = environment.read_int("PORTAL_MAX_FILE_SIZE", 5 * 2**40)
     PORTAL_CHUNK_SIZE = environment.read_int("PORTAL_CHUNK_SIZE", 8 * 2**20)
     PORTAL_CHUNK_SIZE_MIN = max(
         environment.read_int("PORTAL_CHUNK_SIZE_MIN", 64 * 2**10), smallest_chunk(PORTAL_STORAGE_URL)
     )
-    PORTAL_CHUNK_SIZE_MAX = environment.read_int("PORTAL_CHUNK_SIZE_MAX", 5 * 2**30)
+    PORTAL_CHUNK_SIZE_MAX = min(
+        environment.read_int("PORTAL_CHUNK_SIZE_MAX", 5 * 2**30), largest_chunk(PORTAL_STORAGE_URL)
+    )
     PORTAL_SESSION_TTL_HOURS = environment.read_int("PORTAL_SESSION_TTL_HOURS", 168)
     PORTAL_MIN_FREE_BYTES = environment.read_int("PORTAL_MIN_FREE_BYTES", 256 * 2**20)
     PORTAL_FINALIZE_INLINE_BYTES = environment.read_int("PORTAL_FINALIZE_INLINE_BYTES", 256 * 2**20)

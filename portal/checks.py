@@ -10,7 +10,7 @@ from django.http.request import validate_host
 
 from portal.runner.addresses import is_endpoint_url
 from portal.services.limits import CHUNK_STEP, MAX_PARTS, session_lifetime
-from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
+from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage, get_storages
 
 
 @register(Tags.compatibility)
@@ -56,7 +56,7 @@ def check_public_url(app_configs, **options):
 def check_storage(app_configs, **options):
     """The storage of PORTAL_STORAGE_URL can keep its promises here."""
     try:
-        get_storage()
+        get_storages()
     except (StorageMisconfigured, StorageUnavailable) as error:
         return [Error(str(error), id="portal.E005")]
     return []

@@ -12,6 +12,16 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name="uploadsession",
+            name="presigned",
+            field=models.BooleanField(default=False),
+        ),
+        migrations.AddField(
+            model_name="uploadsession",
+            name="disputed_parts",
+            field=models.JSONField(blank=True, default=list),
+        ),
+        migrations.AddField(
             model_name="uploadpart",
             name="etag",
             field=models.CharField(blank=True, max_length=255),

@@ -80,6 +80,10 @@ class UploadSession(models.Model):
     object_key = models.CharField(max_length=80, blank=True)
     #: What the storage calls this upload, if anything.
     upload_id = models.CharField(max_length=1024, blank=True)
+    #: Whether clients were given URLs, so that the storage may have parts that are not on record.
+    presigned = models.BooleanField(default=False)
+    #: Numbers of parts that the storage had other bytes for: such a one is taken from there only by its ETag.
+    disputed_parts = JSONField(default=list, blank=True)
     bytes_removed = models.BooleanField(default=False)
 
     objects = UploadSessionQuerySet.as_manager()

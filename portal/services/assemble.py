@@ -20,6 +20,8 @@ logger = logging.getLogger("portal.finalize")
 
 #: A file at neither of its two places is looked for this often before it is called damaged.
 LOST_AFTER_ATTEMPTS = 5
+#: And for so long, where somebody else puts the file together.
+LOST_AFTER = timedelta(hours=2)
 BACKOFF_LIMIT = timedelta(minutes=10)
 
 
@@ -59,7 +61,7 @@ def _work(claim, storage):
         logger.warning("parts %s of session %s are to be sent again", error.numbers, session.pk)
         return_parts(claim, error.numbers)
     except FileNotFoundError:
-        if session.attempts + 1 < LOST_AFTER_ATTEMPTS:
+        if not _is_lost(session, storage):
             claim.put_off(_backoff(session))
         else:
             logger.critical("bytes of session %s are at neither of their places", session.pk)
@@ -69,6 +71,13 @@ def _work(claim, storage):
     else:
         if failure is not None:
             cleanup.remove_bytes(session, storage=storage, to_trash=failure is exceptions.BytesDamaged)
+
+
+def _is_lost(session, storage):
+    """Whether bytes that are at neither of their places have been looked for long enough."""
+    # A store may go on putting parts together long after its answer was lost, and shows nothing meanwhile.
+    patient = storage.locks or timezone.now() - session.status_at > LOST_AFTER
+    return patient and session.attempts + 1 >= LOST_AFTER_ATTEMPTS
 
 
 def _verify(session, parts, held, claim):

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from portal.exceptions import PortalError, StatusConflict, StorageUnavailable
 from portal.models import IdempotencyKey, IngestFile, UploadSession
 from portal.services.outcomes import record_failed
-from portal.services.space import storage_errors
+from portal.services.space import storage_errors, storage_turn
 from portal.services.transactions import write_transaction
 
 logger = logging.getLogger("portal.cleanup")
@@ -57,7 +57,7 @@ def remove_bytes(session, *, storage, to_trash=False):
     remove_staging = storage.trash_staging if to_trash else storage.remove_staging
     remove_object = storage.trash_object if to_trash else storage.remove_object
     try:
-        with storage_errors():
+        with storage_turn(storage), storage_errors():
             remove_staging(row.staging_key, upload=row.upload_id)
             if row.object_key:
                 remove_object(row.object_key)
@@ -74,7 +74,7 @@ def remove_bytes(session, *, storage, to_trash=False):
 def discard_object(key, *, storage):
     """Remove an object that no row names and none will; after a fault it is left to the sweep."""
     try:
-        with storage_errors():
+        with storage_turn(storage), storage_errors():
             storage.remove_object(key)
     except PortalError:
         logger.warning("object %s stays for now", key)
@@ -99,33 +99,43 @@ def sweep_unnamed(*, storage, older_than=UNNAMED_AGE_SECONDS):
 
     Returns how many were moved. Refuses with StorageUnavailable when it would take suspiciously many.
     """
-    moved = 0
+    moved, refused = 0, None
     with storage_errors():
         for kind in ("staging", "objects"):
-            # Listed before the database is asked: a row that is committed later names younger bytes.
-            unnamed, allowed = [], None
-            for key in find_unnamed(kind, storage=storage, older_than=older_than):
-                unnamed.append(key)
-                if len(unnamed) > (allowed or SWEEP_LIMIT):
-                    # A count takes as long as a listing, so it is made once, and only when it matters.
-                    allowed = allowed or max(SWEEP_LIMIT, SWEEP_SHARE * storage.count_keys(kind))
-                    if len(unnamed) > allowed:
-                        raise StorageUnavailable(f"Refused: over {SWEEP_LIMIT} of {kind} are named by no row.")
-            move = storage.trash_staging if kind == "staging" else storage.trash_object
-            for key in unnamed:
-                age = storage.age_seconds(kind, key)
-                if age is not None and age > older_than and not _named(kind, [key]):
-                    move(key)
-                    moved += 1
+            try:
+                moved += _sweep_kind(kind, storage, older_than)
+            except StorageUnavailable as error:
+                refused = error
         for name in storage.old_keys("trash", older_than_seconds=older_than):
             storage.purge_trash(name)
+    if refused:
+        raise refused
+    return moved
+
+
+def _sweep_kind(kind, storage, older_than):
+    # Listed before the database is asked: a row that is committed later names younger bytes.
+    unnamed, allowed = [], None
+    for key in find_unnamed(kind, storage=storage, older_than=older_than):
+        unnamed.append(key)
+        if len(unnamed) > (allowed or SWEEP_LIMIT):
+            # A count takes as long as a listing, so it is made once, and only when it matters.
+            allowed = allowed or max(SWEEP_LIMIT, SWEEP_SHARE * storage.count_keys(kind))
+            if len(unnamed) > allowed:
+                raise StorageUnavailable(f"Refused: over {SWEEP_LIMIT} of {kind} are named by no row.")
+    move, moved = storage.trash_staging if kind == "staging" else storage.trash_object, 0
+    for key in unnamed:
+        age = storage.age_seconds(kind, key)
+        if age is not None and age > older_than and not _named(kind, [key], storage):
+            move(key)
+            moved += 1
     return moved
 
 
 def find_unnamed(kind, *, storage, older_than):
     """Yield the keys of "staging" or "objects" that are `older_than` seconds and that no row names."""
     for keys in _blocks(storage.old_keys(kind, older_than_seconds=older_than)):
-        yield from sorted(set(keys) - _named(kind, keys))
+        yield from sorted(set(keys) - _named(kind, keys, storage))
 
 
 def drop_old_idempotency_keys():
@@ -142,15 +152,18 @@ def _named_staging(keys):
     return {by_id[pk.hex] for pk in rows.filter(bytes_removed=False).values_list("pk", flat=True)}
 
 
-def _named_objects(keys):
-    """Return those of the object `keys` that a session or a file names."""
+def _named_objects(keys, storage):
+    """Return those of the object `keys` in `storage` that a session or a file names."""
     sessions = UploadSession.objects.filter(object_key__in=keys, bytes_removed=False)
-    files = IngestFile.objects.filter(storage_key__in=keys)
+    # Of a COMPLETE one the file says where the bytes are: they may have been moved. Asked for first, since one that
+    # becomes COMPLETE in between has a STORED file by then.
+    sessions = sessions.exclude(status=UploadSession.Status.COMPLETE, file__isnull=False)
+    files = IngestFile.objects.filter(storage_key__in=keys, storage_backend=storage.backend)
     return set(sessions.values_list("object_key", flat=True)) | set(files.values_list("storage_key", flat=True))
 
 
-def _named(kind, keys):
-    return _named_staging(keys) if kind == "staging" else _named_objects(keys)
+def _named(kind, keys, storage):
+    return _named_staging(keys) if kind == "staging" else _named_objects(keys, storage)
 
 
 def _blocks(items):

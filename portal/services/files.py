@@ -12,7 +12,7 @@ from portal.exceptions import FileNotStored, StorageUnavailable
 from portal.models import IngestFile
 from portal.services.pages import read_page
 from portal.services.removals import remove_files
-from portal.services.space import storage_errors
+from portal.services.space import storage_errors, storage_of, storage_turn
 from portal.storage.handles import StoredObject
 
 logger = logging.getLogger("portal.storage")
@@ -50,13 +50,14 @@ def open_content(caller, file_id, *, storage, redirect=None):
     file = access.get_file(caller, file_id)
     if file.status != IngestFile.Status.STORED:
         raise FileNotStored
+    storage = storage_of(file.storage_backend, storage)
     content = partial(Content, file.pk, file.size_bytes, file.sha256, file.original_filename)
     if redirect and storage.presigns:
         method, disposition = redirect(file.original_filename)
         with storage_errors():
             return content(url=storage.sign_content(file.storage_key, method=method, disposition=disposition).url)
     try:
-        with storage_errors():
+        with storage_turn(storage), storage_errors():
             stored = storage.open_object(file.storage_key)
     except FileNotFoundError as error:
         raise StorageUnavailable("The bytes of this file cannot be found.") from error

@@ -12,6 +12,7 @@ from portal.services.assemble import work_claim
 from portal.services.claims import claim_session, take_over
 from portal.services.presign import pick_up_parts, still_missing
 from portal.services.sessions import read_again
+from portal.services.space import storage_turn
 
 Status = UploadSession.Status
 
@@ -21,6 +22,8 @@ POLL_SECONDS = 0.05
 #: Files up to this size are hashed at once, always; larger ones need a slot, so that a few callers cannot hold all
 #: database threads of the process.
 QUICK_BYTES = 8 * 2**20
+#: After so long a call for many leaves the rest to the worker.
+MANY_SECONDS = 20
 _slots = threading.BoundedSemaphore(2)
 _waiters = threading.BoundedSemaphore(4)
 
@@ -51,16 +54,17 @@ def finalize_many(batch, session_ids, *, storage):
     """
     known = UploadSession.objects.filter(pk__in=session_ids, file__batch=batch).select_related("file__owner")
     sessions = {session.pk: session for session in known}
-    return [_finalize_one(sessions.get(pk), storage) for pk in session_ids]
+    until = time.monotonic() + MANY_SECONDS
+    return [_finalize_one(sessions.get(pk), storage, until) for pk in session_ids]
 
 
-def _finalize_one(session, storage):
+def _finalize_one(session, storage, until):
     try:
         if session is None:
             raise NotFound
         claim = _claim_if_open(session, storage)
-        if claim is not None and session.total_size_bytes <= QUICK_BYTES:
-            work_claim(claim, storage=storage)
+        if claim is not None and session.total_size_bytes <= QUICK_BYTES and time.monotonic() < until:
+            _work_quickly(claim, storage)
         elif claim is not None:
             claim.leave()
         return _outcome(session)
@@ -100,13 +104,21 @@ def _work_or_leave(claim, storage):
     """Do the work here when it is short, or a slot is free; else leave it to the worker at once."""
     size = claim.session.total_size_bytes
     if size <= QUICK_BYTES:
-        work_claim(claim, storage=storage)
+        _work_quickly(claim, storage)
     elif size <= settings.PORTAL_FINALIZE_INLINE_BYTES and _slots.acquire(blocking=False):
         try:
             work_claim(claim, storage=storage)
         finally:
             _slots.release()
     else:
+        claim.leave()
+
+
+def _work_quickly(claim, storage):
+    try:
+        with storage_turn(storage):
+            work_claim(claim, storage=storage)
+    except exceptions.StorageUnavailable:
         claim.leave()
 
 

@@ -80,6 +80,9 @@ def return_parts(claim, numbers):
     """
     session = claim.session
     parts = session.parts.filter(number__in=numbers)
+    disputed = sorted({*session.disputed_parts, *numbers})
+    # The only part may stand at the key itself, or its upload be gone: it begins anew.
+    upload = {"upload_id": ""} if session.total_parts == 1 else {}
     with write_transaction():
         gone = parts.aggregate(count=Count("pk"), size=Coalesce(Sum("size_bytes"), 0))
         advance(
@@ -91,9 +94,11 @@ def return_parts(claim, numbers):
             claim_token=None,
             lease_until=None,
             attempts=0,
+            disputed_parts=disputed,
+            **upload,
         )
         parts.delete()
-    session.refresh_from_db(fields=["completed_parts", "received_bytes"])
+    session.refresh_from_db(fields=["completed_parts", "received_bytes", "disputed_parts", "upload_id"])
 
 
 def record_whole(owner, batch, arrivals, *, storage, keep=None):

@@ -12,6 +12,7 @@ from portal.exceptions import (
     BodyIncomplete,
     DatabaseUnavailable,
     DigestMismatch,
+    PartBusy,
     PartConflict,
     PartOutOfRange,
     SessionClosed,
@@ -20,11 +21,14 @@ from portal.exceptions import (
 )
 from portal.models import UploadPart, UploadSession
 from portal.models.sessions import FIND_OPEN
+from portal.services.cleanup import remove_bytes
 from portal.services.part_claims import claim_parts
 from portal.services.part_records import describe_part, find_part, put_on_record
 from portal.services.space import refuse_when_full, storage_errors
 from portal.services.transactions import write_transaction
 from portal.services.transitions import raise_fence
+from portal.services.uploads import ensure_upload
+from portal.storage.base import KeyTaken
 
 LOST = "The bytes of this session cannot be found."
 
@@ -63,7 +67,7 @@ class PartWriter:
         self.session, self.number, self.length, self.storage = session, number, length, storage
         self.expected_sha256 = expected_sha256
         self.range = None
-        self._claim = None
+        self._claim = self._fault = None
         self.seen = 0
         # What is written is hashed once, by its range; only what is compared is hashed here.
         self._compared = blake3()
@@ -130,6 +134,8 @@ class PartWriter:
 
         Raises PartConflict (other bytes are on record), SessionClosed, DatabaseUnavailable (not recorded: send again).
         """
+        if self._fault is not None:
+            self._explain_fault()
         if not self.recorded:
             self._part = self._insert()
         known = self._part.blake3 or self._part.etag.strip('"')
@@ -147,20 +153,34 @@ class PartWriter:
 
     def _sync(self):
         try:
+            if self._claim is not None:
+                self._claim.require()
             with storage_errors():
                 self.range.sync()
-        except FileNotFoundError as error:
-            # A store says only now that this upload is gone: aborted, or expired there.
-            raise StorageUnavailable(LOST) from error
+        except (FileNotFoundError, KeyTaken) as error:
+            # What that means the rows say, and `record` asks them.
+            self._fault = error
+
+    def _explain_fault(self):
+        """Raise what kept the bytes from their place: the session is closed, an upload gone, a key taken."""
+        self._look_again()
+        if isinstance(self._fault, KeyTaken):
+            ensure_upload(self.session_id, storage=self.storage)
+            raise PartBusy("Another request wrote other bytes for this part, and was not recorded; send it again.")
+        raise StorageUnavailable(LOST) from self._fault
 
     def _lock(self):
         if not self.range.try_lock():
             return False
-        if not self.storage.locks:
-            self._claim = self._claim or claim_parts(self.session_id, [self.number])
+        if not self.storage.locks and self._claim is None:
+            self._claim = claim_parts(self.session_id, [self.number])
+            if self._claim is not None:
+                self.range.require = self._claim.require
         return self.storage.locks or self._claim is not None
 
     def _open_range(self):
+        if not (self.storage.locks or self.session.upload_id or self.session.total_parts == 1):
+            raise StorageUnavailable(LOST)  # begun while another storage was set
         offset = (self.number - 1) * self.session.chunk_size_bytes
         options = {"offset": offset, "length": self.length, "number": self.number, "upload": self.session.upload_id}
         try:
@@ -192,7 +212,13 @@ class PartWriter:
             sha256=self._sha256.hexdigest() if self._sha256 else "",
             etag=self.range.etag,
         )
-        recorded = put_on_record(part, self._claim)
+        try:
+            recorded = put_on_record(part, self._claim)
+        except SessionClosed:
+            # If it died while these bytes were on their way, they came after those that clean-up has removed.
+            if self._claim is not None:
+                remove_bytes(self.session, storage=self.storage)
+            raise
         if recorded is None:
             raise DatabaseUnavailable("The part could not be recorded; send it again.")
         if recorded is part:

@@ -24,9 +24,10 @@ from portal.exceptions import (
 from portal.models import UploadPart, UploadSession
 from portal.services.part_claims import claim_parts
 from portal.services.part_records import describe_part, find_part, insert_parts
+from portal.services.parts import LOST
 from portal.services.sessions import missing_ranges, received_ranges
-from portal.services.space import storage_errors
-from portal.services.transactions import write_transaction
+from portal.services.space import storage_errors, storage_turn
+from portal.services.uploads import ensure_upload
 
 #: The most URLs in one answer.
 MAX_URLS = 100
@@ -43,12 +44,14 @@ def presign_parts(session, ranges, *, storage):
     numbers = _numbers(ranges, session.total_parts)
     received = received_ranges(session)
     wanted = [number for number in numbers if not any(first <= number <= last for first, last in received)]
-    upload = _upload_of(session, storage) if wanted else ""
+    if wanted:
+        # A plain PUT would be good for as long as its URL: after the file is STORED too.
+        session.upload_id = ensure_upload(session.pk, storage=storage, presigned=True)
     now, parts = timezone.now(), []
     for number in wanted:
         size = session.part_size(number)
         with storage_errors():
-            signed = storage.sign_part(session.object_key, upload=upload, number=number, length=size)
+            signed = storage.sign_part(session.object_key, upload=session.upload_id, number=number, length=size)
         expires_at = now + timedelta(seconds=signed.seconds)
         place = {"method": "PUT", "url": signed.url, "headers": signed.headers, "expires_at": expires_at}
         parts.append({"part_number": number, "size_bytes": size, **place})
@@ -71,9 +74,10 @@ def complete_part(session, number, *, storage, etag=None):
 
 def pick_up_parts(session, *, storage):
     """Put on record all parts of an open session that the store has, of the right size; return how many."""
-    if not storage.presigns or not session.upload_id:
+    session.refresh_from_db(fields=["presigned", "upload_id", "disputed_parts"])
+    if not storage.presigns or not session.presigned:
         return 0
-    known = set(session.parts.values_list("number", flat=True))
+    known = {*session.parts.values_list("number", flat=True), *session.disputed_parts}
     found = [
         part
         for part in _listed(session, storage)
@@ -88,6 +92,8 @@ def _require_open(session, storage):
         raise PresignUnsupported
     if session.status not in UploadSession.OPEN:
         raise SessionClosed
+    if not session.object_key:
+        raise StorageUnavailable(LOST)  # begun while another storage was set
 
 
 def _numbers(ranges, total):
@@ -104,34 +110,12 @@ def _numbers(ranges, total):
     return sorted(numbers)
 
 
-def _upload_of(session, storage):
-    """Return the store's id of the session's upload; a file of one part gets one now.
-
-    A plain PUT would be good for as long as its URL: after the file is STORED too.
-    """
-    if session.upload_id:
-        return session.upload_id
-    with storage_errors():
-        upload = storage.create_staging(session.staging_key)
-    with write_transaction():
-        kept = UploadSession.objects.open().filter(pk=session.pk, upload_id="").update(upload_id=upload)
-    if kept:
-        session.upload_id = upload
-        return upload
-    with storage_errors():
-        storage.remove_staging(session.staging_key, upload=upload)
-    session.refresh_from_db(fields=["status", "upload_id"])
-    if session.status not in UploadSession.OPEN:
-        raise SessionClosed
-    return session.upload_id
-
-
-def _listed(session, storage) -> Iterable:
+def _listed(session, storage, after=0) -> Iterable:
     try:
-        with storage_errors():
-            yield from storage.list_parts(session.object_key, session.upload_id)
+        with storage_turn(storage), storage_errors():
+            yield from storage.list_parts(session.object_key, session.upload_id, after=after)
     except FileNotFoundError as error:
-        raise StorageUnavailable("The bytes of this session cannot be found.") from error
+        raise StorageUnavailable(LOST) from error
 
 
 def _fits(session, part):
@@ -141,13 +125,15 @@ def _fits(session, part):
 def _take_one(session, number, storage, etag):
     found = None
     if session.upload_id:
-        found = next((part for part in _listed(session, storage) if part.number == number), None)
-    if found is None:
+        found = next(iter(_listed(session, storage, after=number - 1)), None)
+    if found is None or found.number != number:
         raise MissingParts("The store does not have this part.", missing_parts=[[number, number]])
     expected = session.part_size(number)
     if not _fits(session, found):
         detail = f"Part {number} has {expected} bytes, not {found.size}."
         raise WrongPartSize(detail, expected_size_bytes=expected)
+    if number in session.disputed_parts and not etag:
+        raise PartConflict("The store had other bytes for this part: say the ETag of yours.")
     if etag and etag.strip('"') != found.etag.strip('"'):
         raise PartConflict("The store has other bytes for this part.")
     _record(session, [found])

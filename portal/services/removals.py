@@ -4,6 +4,7 @@ from portal.exceptions import FileBusy, StatusConflict
 from portal.models import IngestFile, UploadSession
 from portal.services import cleanup
 from portal.services.batches import TO_LEAVE, update_batch_counters
+from portal.services.space import storage_of
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, remove_rows
 
@@ -34,9 +35,10 @@ def remove_files(files, *, storage, where=None, counted=True):
     for session in sessions:
         cleanup.remove_bytes(session, storage=storage)
     for file in files:
-        if file.status == IngestFile.Status.STORED and file.session_id is None:
-            # It came whole. If this is not reached, the sweep finds bytes that no row names.
-            cleanup.discard_object(file.storage_key, storage=storage)
+        moved = file.storage_backend != storage.backend
+        if file.status == IngestFile.Status.STORED and (file.session_id is None or moved):
+            # It came whole, or was moved. If this is not reached, the sweep finds bytes that no row names.
+            cleanup.discard_object(file.storage_key, storage=storage_of(file.storage_backend, storage))
 
 
 def remove_batch_files(batch, *, storage):

@@ -13,7 +13,7 @@ from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, update_ba
 from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
 from portal.services.outcomes import record_aborted
 from portal.services.pages import read_page
-from portal.services.space import refuse_when_full, storage_errors
+from portal.services.space import refuse_when_full, storage_errors, storage_turn
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
 from portal.storage.keys import object_key_of
@@ -56,7 +56,7 @@ def create_session(
     # 1 The staging file is durable before the row that names it; parts never create it.
     began = time.monotonic()
     refuse_when_full(storage)
-    with storage_errors():
+    with storage_turn(storage), storage_errors():
         session.upload_id = storage.create_staging(session.staging_key, single=session.total_parts <= 1)
     if not storage.locks:
         # The bytes are at the place of the object from the first one on: the row must name it.

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from portal.models import IngestFile, UploadSession
 from portal.services.claims import new_object_key
 from portal.services.cleanup import find_unnamed
+from portal.services.space import storage_of
 from portal.storage import RangeBusy, StorageUnavailable
 
 BLOCK = 500
 READ_BYTES = 2**20
-FIELDS = ("id", "storage_key", "size_bytes", "sha256")
+FIELDS = ("id", "storage_backend", "storage_key", "size_bytes", "sha256")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ def _compare_parts(session, storage):
     subject, recorded = f"session {session.pk}", session.parts.order_by("number").values_list("number", "etag")
     try:
         listed = {part.number: part.etag for part in storage.list_parts(session.object_key, session.upload_id)}
+        if session.total_parts == 1 and not listed:
+            # Put as the object itself, before there was an upload.
+            listed = {part.number: part.etag for part in storage.list_parts(session.object_key, "")}
     except FileNotFoundError:
         # Put together already, and then finalize looks at the whole; or never begun.
         if session.status != UploadSession.Status.FINALIZING and session.completed_parts:
@@ -109,7 +113,7 @@ def _look_at(row, storage, quick):
     """Return what is wrong with the bytes of one file, None when nothing is, or it was deleted meanwhile."""
     subject = f"file {row['id']}"
     try:
-        with storage.open_object(row["storage_key"]) as stored:
+        with storage_of(row["storage_backend"], storage).open_object(row["storage_key"]) as stored:
             if stored.size != row["size_bytes"]:
                 return Finding(subject, "size_differs", f"{stored.size} bytes, the row says {row['size_bytes']}")
             if not quick and (found := _sha256(stored)) != row["sha256"]:

@@ -12,6 +12,7 @@ from portal.services import cleanup
 from portal.services.finalize import finalize_again
 from portal.services.part_claims import drop_old_claims
 from portal.services.recounts import recount_some
+from portal.storage import get_storages
 
 logger = logging.getLogger("portal.worker")
 
@@ -61,8 +62,13 @@ def clean_up(*, storage, sweep=True, progress=lambda step: None, stopped=lambda:
         done.removed = cleanup.remove_dead_bytes(storage=storage)
     if sweep and not stopped():
         progress("sweeping bytes that no row names")
-        done.swept = cleanup.sweep_unnamed(storage=storage)
+        done.swept = sum(cleanup.sweep_unnamed(storage=place) for place in (storage, *_others(storage)))
     return done
+
+
+def _others(storage):
+    """Return the storages that files may be in besides, while they are moved."""
+    return [place for place in get_storages()[1:] if place.backend != storage.backend]
 
 
 class Worker:
@@ -84,7 +90,7 @@ class Worker:
         close_old_connections()
         try:
             self._work()
-        except (PortalError, AnyDatabaseError) as error:
+        except (PortalError, AnyDatabaseError, OSError) as error:
             # Nothing is half done: the rows still say what is due.
             logger.warning("worker waits: %s", error)
             connections.close_all()

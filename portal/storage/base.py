@@ -11,7 +11,7 @@ and handed in again; both are empty where keys are enough.
 
 A staging key is `<2 hex>/<32 hex>`, an object key `<2 hex>/<2 hex>/<32 hex>`; the caller makes them, never
 from a name that a client sent. Any other shape is refused with ValueError. Sizes and offsets are bytes,
-digests lower-case hex. Errors: FileNotFoundError, FileExistsError, and the five below; every other OSError
+digests lower-case hex. Errors: FileNotFoundError, FileExistsError, and the six below; every other OSError
 comes as StorageUnavailable.
 """
 
@@ -36,6 +36,10 @@ class NoSpace(StorageUnavailable):
 
 class RangeBusy(Exception):
     """Somebody else is writing to the file, or holds it."""
+
+
+class KeyTaken(Exception):
+    """Where the only part of a file goes, there are other bytes, that no row may name; an upload goes around them."""
 
 
 class PartsChanged(Exception):
@@ -148,8 +152,11 @@ class Storage(ABC):
     def age_seconds(self, kind: str, key: str) -> float | None:
         """Return the time since its bytes or its name changed, whichever is later; None when it is gone."""
 
-    def list_parts(self, object_key: str, upload: str) -> Iterator[StoredPart]:
-        """Yield the parts of an upload by number, where the backend keeps parts; FileNotFoundError if it is gone."""
+    def list_parts(self, object_key: str, upload: str, *, after: int = 0) -> Iterator[StoredPart]:
+        """Yield the parts of an upload behind number `after`, where the backend keeps parts.
+
+        FileNotFoundError if the upload is gone.
+        """
         raise NotImplementedError(f"{self.backend} keeps no parts")
 
     def sign_part(self, object_key: str, *, upload: str, number: int, length: int) -> SignedUrl:

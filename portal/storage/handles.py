@@ -35,6 +35,8 @@ class PartRange(Closing):
         self.offset, self.length = offset, length
         self.locked = False
         self.written = 0
+        #: Asked before bytes leave this process for good; raises when they are not this writer's to send any more.
+        self.require: Callable[[], object] = lambda: None
         #: What the backend calls these bytes once they are synced.
         self.etag = ""
         self._blake3 = blake3()

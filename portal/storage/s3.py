@@ -17,19 +17,22 @@ claim on it. The limits of the format: https://docs.aws.amazon.com/AmazonS3/late
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from boto3.s3.transfer import TransferConfig
 
 from portal.storage.base import SignedUrl, Storage, StorageUnavailable, StoredPart
 from portal.storage.keys import check_key, object_key_of, trash_name
-from portal.storage.s3_client import make_client, parse_url, translated
-from portal.storage.s3_health import advise_on_bucket, check_bucket
+from portal.storage.s3_client import GONE_HEAD, make_client, parse_url, translated
+from portal.storage.s3_health import Health
 from portal.storage.s3_lists import list_keys, list_parts, list_uploads
 from portal.storage.s3_reads import S3HeldFile, S3Object
 from portal.storage.s3_writes import S3NewObject, S3PartRange
 
 #: How long a signed URL is good.
 URL_SECONDS = 3600
-#: How long it is not asked again after it answered well, and for what an operator should set.
-WELL_SECONDS, ADVISED_SECONDS = 10, 300
+#: The most that one request copies; below that a copy is there whole or not at all.
+COPY_AT_ONCE = TransferConfig(multipart_threshold=5 * 2**30)
 #: How many objects are finished at once.
 FINISHERS = 8
 
@@ -45,9 +48,9 @@ class S3Storage(Storage):
         self.bucket, prefix, options = parse_url(url)
         self.prefix = f"{prefix}/" if prefix else ""
         self._clock = clock
-        self._well_until, self._advised = float("-inf"), (float("-inf"), [])
         public = options.pop("public_endpoint_url", None)
         self.client = make_client(**options)
+        self._health = Health(self, make_client(**options, hasty=True))
         #: What clients are sent to.
         self._signer = make_client(**options | {"endpoint_url": public}) if public else self.client
 
@@ -63,7 +66,8 @@ class S3Storage(Storage):
 
     def hold(self, staging_key, object_key, *, upload="", etags=()):
         if object_key_of(staging_key) != check_key("objects", object_key):
-            raise ValueError(f"{staging_key} does not become {object_key}")
+            # It was begun while another storage was set: its bytes are there.
+            raise FileNotFoundError(object_key)
         return S3HeldFile(self, object_key, upload, etags)
 
     def create_object(self, key):
@@ -93,8 +97,8 @@ class S3Storage(Storage):
     def trash_object(self, key):
         source, target = self.name("objects", key), self.name("trash", trash_name("objects", key))
         try:
-            with translated("move an object to the trash", action="s3:GetObject"):
-                self.client.copy(source, target["Bucket"], target["Key"])
+            with translated("move an object to the trash", action="s3:GetObject", gone=GONE_HEAD):
+                self.client.copy(source, target["Bucket"], target["Key"], Config=COPY_AT_ONCE)
         except FileNotFoundError:
             return
         self._delete(source)
@@ -134,25 +138,18 @@ class S3Storage(Storage):
         return sys.maxsize
 
     def check(self):
-        # Anybody may ask for it as often as they like: one good answer serves for a while.
-        if time.monotonic() >= self._well_until:
-            check_bucket(self)
-            self._well_until = time.monotonic() + WELL_SECONDS
+        self._health.check()
 
     def advice(self, *, session_days):
-        asked_until, advice = self._advised
-        if time.monotonic() >= asked_until:
-            advice = advise_on_bucket(self, session_days)
-            self._advised = time.monotonic() + ADVISED_SECONDS, advice
-        return advice
+        return self._health.advice(session_days)
 
-    def confirm(self):
+    def confirm(self, client=None):
         """Raise StorageUnavailable when the bucket is not there."""
         try:
-            with translated(f"look at the bucket {self.bucket}", action="s3:ListBucket"):
-                self.client.head_bucket(Bucket=self.bucket)
+            with translated("look at the bucket", action="s3:ListBucket", gone=(*GONE_HEAD, "NoSuchBucket")):
+                (client or self.client).head_bucket(Bucket=self.bucket)
         except FileNotFoundError as error:
-            raise StorageUnavailable(f"The bucket {self.bucket} does not exist.") from error
+            raise StorageUnavailable("The bucket does not exist.") from error
 
     def name(self, kind, key):
         """Return how the store calls a key: `{"Bucket", "Key"}`."""
@@ -161,18 +158,18 @@ class S3Storage(Storage):
     def abort(self, object_key, upload):
         """Abort one upload, with the parts that it has; does nothing when it is gone."""
         try:
-            with translated("abort an upload", action="s3:AbortMultipartUpload"):
+            with translated("abort an upload", action="s3:AbortMultipartUpload", gone=GONE_HEAD):
                 self.client.abort_multipart_upload(**self.name("objects", object_key), UploadId=upload)
         except FileNotFoundError:
             pass
 
-    def list_parts(self, object_key, upload):
+    def list_parts(self, object_key, upload, *, after=0):
         """Yield each StoredPart of an upload, by number; without an upload the object is the only part."""
         if not upload:
             with self.open_object(object_key) as found:
                 yield StoredPart(1, found.size, found.etag)
             return
-        yield from list_parts(self.client, self.name("objects", object_key), upload)
+        yield from list_parts(self.client, self.name("objects", object_key), upload, after)
 
     def _uploads_of(self, object_key):
         name = self.name("objects", object_key)["Key"]
@@ -183,5 +180,6 @@ class S3Storage(Storage):
             return self._signer.generate_presigned_url(call, Params=parameters, ExpiresIn=URL_SECONDS)
 
     def _delete(self, name):
-        with translated("remove an object", action="s3:DeleteObject"):
+        # Most stores answer well where there is nothing, and some do not.
+        with suppress(FileNotFoundError), translated("remove an object", action="s3:DeleteObject", gone=GONE_HEAD):
             self.client.delete_object(**name)

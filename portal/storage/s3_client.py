@@ -6,6 +6,7 @@ from functools import cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -15,9 +16,11 @@ from portal.storage.base import NoSpace, StorageMisconfigured, StorageUnavailabl
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 #: `public_endpoint_url` is how clients reach the store, where that is not how the portal does.
 OPTIONS = ("endpoint_url", "region", "public_endpoint_url")
-#: Without a connection, or without a byte, for so long a call is tried again.
-CONNECT_SECONDS, READ_SECONDS = 5, 60
-GONE = ("NoSuchKey", "NoSuchUpload", "404", "NotFound")
+#: Without a connection, or without a byte, for so long a call is tried again, so often in all.
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 30, 4
+GONE = ("NoSuchKey", "NoSuchUpload")
+#: The answer to HEAD has no text, only its status.
+GONE_HEAD = (*GONE, "404", "NotFound")
 REFUSED = ("AccessDenied", "403", "Forbidden", "AllAccessDisabled")
 FULL = ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientCapacity", "507")
 SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
@@ -35,14 +38,17 @@ def parse_url(url):
 
 
 @cache
-def make_client(endpoint_url=None, region="us-east-1"):
-    """Return a client for many threads; credentials come from the standard chain (environment, files, instance)."""
+def make_client(endpoint_url=None, region="us-east-1", *, hasty=False):
+    """Return a client for many threads; credentials come from the standard chain (environment, files, instance).
+
+    A `hasty` one asks once and does not wait long.
+    """
     config = Config(
         signature_version="s3v4",
         # Retried with jitter; each body can be read again from its beginning.
-        retries={"mode": "standard", "total_max_attempts": 4},
+        retries={"mode": "standard", "total_max_attempts": 1 if hasty else ATTEMPTS},
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        read_timeout=CONNECT_SECONDS if hasty else READ_SECONDS,
         max_pool_connections=64,
         # Bodies go with their Content-MD5, which every store checks; newer checksums are not known to all of them.
         request_checksum_calculation="when_required",
@@ -57,15 +63,20 @@ def make_client(endpoint_url=None, region="us-east-1"):
 
 
 @contextmanager
-def translated(doing, *, action):
-    """Turn the store's errors into the contract's; `action` is the S3 permission that the call needs."""
+def translated(doing, *, action, gone=()):
+    """Turn the store's errors into the contract's; `action` is the S3 permission that the call needs.
+
+    Those whose code is in `gone` become FileNotFoundError; a caller that does not ask for it never sees one.
+    """
     try:
         yield
     except ClientError as error:
+        if error_code(error) in gone:
+            raise FileNotFoundError(f"Could not {doing}: {error_code(error)}.") from error
         raise _translate(error, doing, action) from error
     except NoCredentialsError as error:
         raise StorageUnavailable(f"Could not {doing}: there are no credentials.") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:
         # Its own text names addresses that are nobody else's business; a log has it as the cause.
         raise StorageUnavailable(f"Could not {doing}: the store does not answer ({type(error).__name__}).") from error
 
@@ -85,10 +96,8 @@ def etag_of(answer):
 
 
 def _translate(error, doing, action):
-    code, text = error_code(error), error.response.get("Error", {}).get("Message", "")
+    code = error_code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if code in GONE:
-        return FileNotFoundError(f"Could not {doing}: {code}.")
     if code in FULL or status == 507:
         return NoSpace(f"Could not {doing}: {code}.")
     if code == "NoSuchBucket":
@@ -97,4 +106,4 @@ def _translate(error, doing, action):
         return StorageUnavailable(f"Could not {doing}: the clock of this machine is wrong ({code}).")
     if code in REFUSED:
         return StorageUnavailable(f"Could not {doing}: the permission {action} is missing.")
-    return StorageUnavailable(f"Could not {doing}: {f'{code} {text}'.strip().rstrip('.')}.")
+    return StorageUnavailable(f"Could not {doing}: the store says {code}.")

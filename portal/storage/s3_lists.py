@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from portal.storage.base import StoredPart
 from portal.storage.keys import KEY_SHAPES, object_key_of, staging_key_of
-from portal.storage.s3_client import translated
+from portal.storage.s3_client import GONE, translated
 
 
 def list_keys(storage, kind, only=""):
@@ -42,14 +42,19 @@ def list_uploads(client, bucket, prefix):
         return
 
 
-def list_parts(client, name, upload):
-    """Yield each StoredPart of an upload, by number; FileNotFoundError when the upload is gone."""
-    pages = client.get_paginator("list_parts").paginate(**name, UploadId=upload)
-    for part in _each(pages, "Parts", "list parts", "s3:ListMultipartUploadParts"):
-        yield StoredPart(part["PartNumber"], part["Size"], part["ETag"])
+def list_parts(client, name, upload, after):
+    """Yield each StoredPart of an upload behind number `after`; FileNotFoundError when the upload is gone."""
+    while True:
+        with translated("list parts", action="s3:ListMultipartUploadParts", gone=GONE):
+            page = client.list_parts(**name, UploadId=upload, PartNumberMarker=after)
+        for part in page.get("Parts", ()):
+            yield StoredPart(part["PartNumber"], part["Size"], part["ETag"])
+        if not page.get("IsTruncated") or page.get("NextPartNumberMarker", 0) <= after:
+            return
+        after = page["NextPartNumberMarker"]
 
 
 def _each(pages, member, doing, action):
-    with translated(doing, action=action):
+    with translated(doing, action=action, gone=GONE):
         for page in pages:
             yield from page.get(member, ())

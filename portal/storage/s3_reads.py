@@ -1,17 +1,20 @@
 """What of an S3 store is opened to read: a file to be finalized, whose parts are put together, or an object."""
 
+import hashlib
 import io
 import random
+import re
 import time
 
 from urllib3.exceptions import HTTPError
 
 from portal.storage.base import PartsChanged, StorageUnavailable
 from portal.storage.handles import HeldFile, StoredObject
-from portal.storage.s3_client import error_code, etag_of, translated
+from portal.storage.s3_client import GONE, GONE_HEAD, error_code, etag_of, translated
 
 #: How often a stream that breaks is taken up again where it was, before the reader hears of it.
 TRIES = 4
+MD5 = re.compile("[0-9a-f]{32}")
 
 
 class S3Object(StoredObject):
@@ -21,7 +24,7 @@ class S3Object(StoredObject):
         self._storage, self._name = storage, name
         self._stream, self._at = None, 0
         try:
-            with translated("look at an object", action="s3:GetObject"):
+            with translated("look at an object", action="s3:GetObject", gone=GONE_HEAD):
                 found = storage.client.head_object(**name)
         except FileNotFoundError:
             # The answer to HEAD has no text, and a bucket that is gone must not look like a file that is.
@@ -38,7 +41,7 @@ class S3Object(StoredObject):
         done, tries = 0, 0
         while done < min(len(view), self.size - offset):
             try:
-                with translated("read an object", action="s3:GetObject"):
+                with translated("read an object", action="s3:GetObject", gone=GONE):
                     got = self._take(view[done:], offset + done)
                 if not got:
                     raise StorageUnavailable("Could not read an object: it ends early.")
@@ -83,12 +86,14 @@ class S3HeldFile(HeldFile):
     def __init__(self, storage, object_key, upload, etags):
         self._storage, self._key, self._name = storage, object_key, storage.name("objects", object_key)
         if upload:
-            self._put_together(upload, etags)
-        elif not etags:
-            self._make_empty()
+            allowed = self._put_together(upload, etags)
+        elif etags:
+            allowed = [etags[0][1]]
+        else:
+            allowed = self._make_empty()
         self._object = S3Object(storage, self._name)
         self.size = self._object.size
-        if not upload and etags and self._object.etag != etags[0][1]:
+        if allowed and self._object.etag not in allowed:
             self._object.close()
             raise PartsChanged([number for number, _ in etags])
 
@@ -106,24 +111,27 @@ class S3HeldFile(HeldFile):
             self._storage.client.put_object(**self._name, Body=io.BytesIO())
 
     def _put_together(self, upload, etags):
+        """Make the object of the parts; return the ETags of which it must have one, none when there is no doubt."""
         parts = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in etags]}
         try:
-            with translated("put an upload together", action="s3:PutObject"):
+            with translated("put an upload together", action="s3:PutObject", gone=GONE):
                 self._storage.client.complete_multipart_upload(**self._name, UploadId=upload, MultipartUpload=parts)
         except FileNotFoundError:
             # An earlier answer was lost, or the upload is gone: the object says which, as the caller looks at it next.
-            pass
+            # At the key of a file of one part there may be what an earlier writer put there.
+            return [etags[0][1], composite_etag(etags)] if len(etags) == 1 else []
         except StorageUnavailable as error:
             if error_code(error) != "InvalidPart":
                 raise
             if self._is_plain(etags):
                 self._storage.abort(self._key, upload)
-                return
+                return []
             listed = {part.number: part.etag for part in self._storage.list_parts(self._key, upload)}
             changed = [number for number, etag in etags if listed.get(number) != etag]
             if not changed:
                 raise
             raise PartsChanged(changed) from error
+        return []
 
     def _is_plain(self, etags):
         """Whether the only part was put as the object itself, by a writer who began before there was an upload."""
@@ -132,3 +140,9 @@ class S3HeldFile(HeldFile):
                 return len(etags) == 1 and found.etag == etags[0][1]
         except FileNotFoundError:
             return False
+
+
+def composite_etag(etags):
+    """Return what most stores call an object of these parts: the MD5 of their MD5s, and how many they are."""
+    sums = b"".join(bytes.fromhex(etag.strip('"')) for _, etag in etags if MD5.fullmatch(etag.strip('"')))
+    return f'"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(etags)}"'

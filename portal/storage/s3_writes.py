@@ -1,76 +1,44 @@
 """What of an S3 store is opened to write: a part, or a whole object; each body goes up with its MD5."""
 
-import base64
-import errno
 import hashlib
-import tempfile
+import time
+from contextlib import suppress
 
 from botocore.exceptions import ClientError
 
-from portal.storage.base import NoSpace, StorageUnavailable
+from portal.storage.base import KeyTaken, StorageUnavailable
 from portal.storage.handles import NewObject, PartRange
-from portal.storage.s3_client import error_code, etag_of, translated
+from portal.storage.s3_client import GONE, error_code, etag_of, translated
+from portal.storage.s3_spool import Spool
 
-#: What one writer holds in memory; the rest of a part waits in a file without a name, which dies with the process.
-MEMORY_BYTES = 2**20
-#: The parts in which an object of unknown length goes up; 10,000 of them are the most that a store takes.
-WHOLE_PART_BYTES = 8 * 2**20
-MAX_PARTS = 10_000
+#: The first parts in which an object of unknown length goes up, and after how many they double: 10,000 parts are the
+#: most that a store takes, and so hold 8 TiB.
+WHOLE_PART_BYTES, GROWS_AFTER = 8 * 2**20, 1_000
+#: How long such an object may take; far less than what the sweep leaves alone.
+WHOLE_SECONDS = 12 * 3600
 #: The answers to a conditional PUT: an object is there, another PUT is under way, conditions are not known here.
 THERE, UNDER_WAY, UNKNOWN = "PreconditionFailed", "ConditionalRequestConflict", "NotImplemented"
 TRIES = 4
 
 
-class _Spool:
-    """Bytes on their way, with their MD5: a store refuses a body that was garbled, but the sum goes before it."""
-
-    def __init__(self):
-        self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115 - closed by `close`
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self.size = 0
-
-    @property
-    def etag(self):
-        """What most stores call an object, or a part, with these bytes."""
-        return f'"{self._md5.hexdigest()}"'
-
-    def add(self, view):
-        try:
-            self._file.write(view)
-        except OSError as error:
-            kind = NoSpace if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageUnavailable
-            raise kind(f"Could not keep a part on its way: {error.strerror}.") from error
-        self._md5.update(view)
-        self.size += len(view)
-
-    def body(self):
-        """Return what an upload takes, from the beginning."""
-        self._file.seek(0)
-        return {"Body": self._file, "ContentMD5": base64.b64encode(self._md5.digest()).decode()}
-
-    def close(self):
-        self._file.close()
-
-
-def _put_once(client, name, spool):
-    """PUT an object where there is none, and return its ETag.
+def _put_once(client, name, spool, require=lambda: None):
+    """PUT an object where there is none, and return its ETag; KeyTaken where there is one with other bytes.
 
     The condition keeps a PUT that was late (its process stood still) from changing bytes that are in use by then.
-    Whoever gets here holds the claim on the key, so what is there already is an earlier writer's, and no row names it.
     """
     condition = {"IfNoneMatch": "*"}
     for _ in range(TRIES):
         try:
-            return etag_of(client.put_object(**name, **condition, **spool.body()))
+            return etag_of(client.put_object(**name, **condition, **spool.body(require)))
         except ClientError as error:
             code = error_code(error)
             if code == UNKNOWN and condition:
                 condition = {}
             elif code == THERE:
                 found = etag_of(client.head_object(**name))
-                if found == spool.etag:
+                if found == f'"{spool.md5.hex()}"':
                     return found
-                client.delete_object(**name)
+                raise KeyTaken("There are other bytes where these go.") from error
             elif code != UNDER_WAY:
                 raise
     raise StorageUnavailable("Could not write an object: others write to the same key.")
@@ -82,7 +50,7 @@ class S3PartRange(PartRange):
     def __init__(self, client, name, upload, number, offset, length):
         super().__init__(offset, length)
         self._client, self._name, self._upload, self._number = client, name, upload, number
-        self._spool = _Spool()
+        self._spool = Spool()
 
     def try_lock(self):
         self.locked = True
@@ -92,18 +60,20 @@ class S3PartRange(PartRange):
         return False
 
     def reserve(self):
-        """A bucket has no end that it would tell."""
+        """A bucket has no end that it would tell; the disk where the part waits has one."""
+        self._spool.reserve(self.length)
 
     def _put(self, view, offset):
         self._spool.add(view)
 
     def sync(self):
-        with translated("upload a part", action="s3:PutObject"):
+        body = self._spool.body(self.require)
+        with translated("upload a part", action="s3:PutObject", gone=GONE):
             if self._upload:
                 part = {"UploadId": self._upload, "PartNumber": self._number}
-                self.etag = etag_of(self._client.upload_part(**self._name, **part, **self._spool.body()))
+                self.etag = etag_of(self._client.upload_part(**self._name, **part, **body))
             else:
-                self.etag = _put_once(self._client, self._name, self._spool)
+                self.etag = _put_once(self._client, self._name, self._spool, self.require)
 
     def close(self):
         self.locked = False
@@ -111,33 +81,33 @@ class S3PartRange(PartRange):
 
 
 class S3NewObject(NewObject):
-    """An object of a length that is not known yet: one PUT when it is small, else a multipart upload of 8 MiB parts."""
+    """An object of a length that is not known yet: one PUT while it is small, else an upload of growing parts."""
 
     def __init__(self, storage, key):
         super().__init__(key)
         self._storage, self._name = storage, storage.name("objects", key)
-        self._spool, self._upload, self._parts = _Spool(), "", []
+        self._spool, self._upload, self._parts, self._sums = Spool(), "", [], b""
+        self._until = time.monotonic() + WHOLE_SECONDS
 
     def write(self, data):
         view = memoryview(data).cast("B")
         while view:
-            room = WHOLE_PART_BYTES - self._spool.size
+            size = WHOLE_PART_BYTES << len(self._parts) // GROWS_AFTER
+            room = size - self._spool.size
             self._spool.add(view[:room])
             view = view[room:]
-            if self._spool.size == WHOLE_PART_BYTES:
+            if self._spool.size == size:
                 self._send_part()
 
     def finish(self):
         """Make it an object."""
-        client = self._storage.client
         with translated("write an object", action="s3:PutObject"):
             if not self._upload:
-                _put_once(client, self._name, self._spool)
+                self._put_alone()
             else:
                 if self._spool.size:
                     self._send_part()
-                parts = {"Parts": self._parts}
-                client.complete_multipart_upload(**self._name, UploadId=self._upload, MultipartUpload=parts)
+                self._put_together()
                 self._upload = ""
         self.close()
 
@@ -147,19 +117,38 @@ class S3NewObject(NewObject):
         if self._upload:
             upload, self._upload = self._upload, ""
             # What cannot be aborted now is found by the sweep.
-            try:
+            with suppress(StorageUnavailable):
                 self._storage.abort(self.key, upload)
-            except StorageUnavailable:
-                return
 
     def _send_part(self):
         client, number = self._storage.client, len(self._parts) + 1
-        if number > MAX_PARTS:
-            raise StorageUnavailable("A file in one request has at most 80,000 MiB here; use a session.")
+        if time.monotonic() > self._until:
+            # What is unfinished for a day and named by no row is swept.
+            raise StorageUnavailable("The file takes too long; send it in parts.")
         with translated("upload a part", action="s3:PutObject"):
             self._upload = self._upload or client.create_multipart_upload(**self._name)["UploadId"]
             part = {"UploadId": self._upload, "PartNumber": number}
             etag = etag_of(client.upload_part(**self._name, **part, **self._spool.body()))
         self._parts.append({"PartNumber": number, "ETag": etag})
+        self._sums += self._spool.md5
         self._spool.close()
-        self._spool = _Spool()
+        self._spool = Spool()
+
+    def _put_alone(self):
+        try:
+            _put_once(self._storage.client, self._name, self._spool)
+        except KeyTaken as error:
+            raise StorageUnavailable("There are other bytes at a fresh key.") from error
+
+    def _put_together(self):
+        parts = {"Parts": self._parts}
+        try:
+            self._storage.client.complete_multipart_upload(**self._name, UploadId=self._upload, MultipartUpload=parts)
+        except ClientError as error:
+            # An earlier answer was lost: then the object is there, and nobody else knows its key.
+            if error_code(error) not in GONE or not self._is_there():
+                raise
+
+    def _is_there(self):
+        composite = f'"{hashlib.md5(self._sums, usedforsecurity=False).hexdigest()}-{len(self._parts)}"'
+        return etag_of(self._storage.client.head_object(**self._name)) == composite

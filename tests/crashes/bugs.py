@@ -43,7 +43,7 @@ FENCE = """                with write_transaction():
                     raise_fence(self.session_id)
                 self._look_again()
 """
-OPENING = """    with storage_errors():
+OPENING = """    with storage_turn(storage), storage_errors():
         session.upload_id = storage.create_staging(session.staging_key, single=session.total_parts <= 1)
     if not storage.locks:
         # The bytes are at the place of the object from the first one on: the row must name it.

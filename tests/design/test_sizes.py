@@ -17,6 +17,7 @@ LIMIT = 200
 LONGER = {
     "boot/settings.py": "one table of settings, read from top to bottom",
     "portal/admin.py": "a page for each model, each a few lines of columns",
+    "portal/services/parts.py": "the steps of one part, whose order is the safety of it, to be read in one piece",
     "portal/exceptions.py": "one tree: every error is found in one place",
 }
 #: How much longer those may be.

@@ -61,7 +61,7 @@ def storage(server, bucket, proxy, monkeypatch):
     monkeypatch.setattr(s3_reads.time, "sleep", lambda _: None)
     monkeypatch.setattr(finalize, "WAIT_SECONDS", 0)
     # The test's own transaction would keep the thread that renews claims from its database.
-    monkeypatch.setattr(part_claims, "RENEW_SECONDS", 3600)
+    monkeypatch.setattr(part_claims.Keeper, "renew", lambda _: None)
     return S3Storage(server.storage_url(bucket, endpoint=proxy.endpoint))
 
 

@@ -91,7 +91,7 @@ class PartRules:
     @pytest.mark.parametrize("single", [True, False])
     def test_a_part_that_is_sent_again_takes_the_place_of_the_first(self, storage, single):
         key = new_staging(storage, single=single)
-        for data in (b"first" if single or self.replaces_parts else b"again", b"again", b"again"):
+        for data in (b"first" if self.replaces_parts and not (single and not storage.locks) else b"again", b"again"):
             put(storage, key, data)
         assert published(storage, key) == b"again"
 
