@@ -4,7 +4,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from portal import checks
-from portal.checks import check_durability, check_public_url, check_runner, check_sizes, check_storage
+from portal.checks import check_durability, check_public_url, check_runner, check_sizes, check_storage, check_store
 from portal.services.limits import CHUNK_STEP
 from tests.services.situations import failing
 
@@ -202,3 +202,17 @@ def test_a_database_that_does_not_answer_is_named(monkeypatch):
     server.cursor = failing(DatabaseError("connection refused"))
     monkeypatch.setattr(checks, "connections", {"default": server})
     assert found(check_durability(None, databases=["default"])) == ["portal.E006"]
+
+
+def test_a_store_that_cannot_be_used_is_named_and_advice_is_a_warning(settings, rclone):
+    settings.PORTAL_STORAGE_URL = rclone.storage_url("no-such-bucket")
+    assert [(found.id, found.msg) for found in check_store(None)] == [("portal.E009", "The bucket does not exist.")]
+    settings.PORTAL_STORAGE_URL = rclone.storage_url()
+    assert [found.id for found in check_store(None)] == ["portal.W003"]
+    settings.PORTAL_STORAGE_URL = "ftp://nowhere"
+    assert check_store(None) == []
+
+
+def test_two_storages_of_one_kind_are_named(settings, tmp_path):
+    settings.PORTAL_STORAGE_URL, settings.PORTAL_STORAGE_OTHER_URL = (f"file://{tmp_path}/{n}" for n in (1, 2))
+    assert [found.id for found in check_storage(None)] == ["portal.E005"]

@@ -119,5 +119,4 @@ def _aborts(rule):
 def _covers(rule, storage):
     """Whether the rule is for all objects below our prefix; one with other conditions is not."""
     condition = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
-    ours = storage.public_key("aa/aa/" + "a" * 32)
-    return set(condition) <= {"Prefix"} and ours.startswith(condition.get("Prefix", ""))
+    return set(condition) <= {"Prefix"} and f"{storage.prefix}objects/".startswith(condition.get("Prefix", ""))
