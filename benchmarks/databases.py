@@ -30,6 +30,24 @@ SELECT {key}, (SELECT owner_id FROM portal_uploadbatch WHERE id = '{batch}'), '{
     '{{}}', 'local', 'aa/bb/' || n, {now}, {now}
 FROM {numbers} AS made
 """
+#: Numbered far above those of events that were made by the portal.
+FIRST_SEQ = 10_000_000
+EVENTS = """
+INSERT INTO portal_outboxevent (id, owner_id, event_type, subject_id, payload, created_at, seq)
+SELECT {key}, (SELECT min(id) FROM auth_user), 'file.uploaded', {key}, '{{}}', {now}, {first} + n
+FROM {numbers} AS made
+"""
+DELIVERIES = """
+INSERT INTO portal_delivery (id, event_id, endpoint_id, status, status_at, attempts, history, created_at)
+SELECT {key}, {key}, (SELECT id FROM portal_endpoint), 'DELIVERED', {now}, 1,
+    '[{{"at": "2030-01-01T00:00:00.000Z", "status_code": 204, "error": "", "milliseconds": 3}}]', {now}
+FROM {numbers} AS made
+"""
+EVENT_TABLES = ("portal_outboxevent", "portal_delivery")
+HANDED_OUT = [
+    "UPDATE portal_eventcounter SET last_seq = {first} + {count}",
+    "UPDATE portal_endpoint SET last_seq = {first} + {count}",
+]
 COUNTERS = """
 UPDATE portal_uploadbatch SET total_files = {count}, stored_count = {count}, total_bytes = {count} * 1000,
     stored_bytes = {count} * 1000 WHERE id = '{batch}'
@@ -65,17 +83,43 @@ def made_key(half, number):
 
 def fill_batch(url, batch_id, half, count):
     """Put `count` STORED files into a batch by one statement, counters too; `url` is PostgreSQL's or SQLite's."""
-    sqlite = url.startswith("sqlite:///")
-    kind, batch = ("sqlite", UUID(batch_id).hex) if sqlite else ("postgres", batch_id)
+    batch = UUID(batch_id).hex if _is_sqlite(url) else batch_id
+    fields = _made(url, half, count) | {"batch": batch, "digest": "0" * 64}
+    _carry_out(url, [text.format(**fields) for text in (FILES, COUNTERS)])
+    vacuum(url, "portal_ingestfile")
+
+
+def vacuum(url, *tables):
+    """Let PostgreSQL do what it does by itself a minute later; SQLite has nothing to do."""
+    if not _is_sqlite(url):
+        _carry_out(url, [f"VACUUM ANALYZE {table}" for table in tables])
+
+
+def fill_deliveries(url, count):
+    """Make so many events that are DELIVERED to the one endpoint there is."""
+    fields = _made(url, LARGE, count) | {"first": FIRST_SEQ}
+    statements = [text.format(**fields) for text in (EVENTS, DELIVERIES, *HANDED_OUT)]
+    _carry_out(url, statements)
+    vacuum(url, *EVENT_TABLES)
+
+
+def _is_sqlite(url):
+    return url.startswith("sqlite:///")
+
+
+def _made(url, half, count):
+    kind = "sqlite" if _is_sqlite(url) else "postgres"
     # SQLite has times as texts; Django's have six digits of a second, as PostgreSQL's have.
-    now = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000'" if sqlite else "clock_timestamp()"
-    fields = {"now": now, "key": KEYS[kind] % half, "numbers": NUMBERS[kind].format(count), "digest": "0" * 64}
-    statements = [text.format(batch=batch, count=count, **fields) for text in (FILES, COUNTERS)]
-    if sqlite:
+    now = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000'" if kind == "sqlite" else "clock_timestamp()"
+    return {"now": now, "key": KEYS[kind] % half, "numbers": NUMBERS[kind].format(count), "count": count}
+
+
+def _carry_out(url, statements):
+    if _is_sqlite(url):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60)) as connection, connection:
             for statement in statements:
                 connection.execute(statement)
     else:
         with psycopg.connect(url, autocommit=True) as connection:
-            for statement in [*statements, "VACUUM ANALYZE portal_ingestfile"]:
+            for statement in statements:
                 connection.execute(statement)

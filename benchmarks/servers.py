@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 from benchmarks.peers import ROOT, Missing, find_nginx, find_tus
@@ -31,6 +32,12 @@ class Portal(LiveServer):
     def pid(self):
         """The process that all others of the server come from."""
         return self.processes[0].pid
+
+    def start_worker(self):
+        """Start one more background worker and return its process, which whoever asked ends."""
+        command = leashed([sys.executable, ROOT / "manage.py", "run_worker"])
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=log, stderr=log)
 
 
 class Other:
@@ -89,6 +96,26 @@ class Tus(Other):
     def command(self):
         self.env["NODE_PATH"] = str(find_tus() / "node_modules")
         return ["node", HERE / "tus_server.cjs", str(self.port), str(self.data)]
+
+
+class EventReceiver(Other):
+    """benchmarks/events_receiver.py: takes events as fast as one in Python does."""
+
+    name = "receiver"
+
+    def command(self):
+        return [sys.executable, "-m", "benchmarks.events_receiver", str(self.port)]
+
+    def count(self):
+        """Return how many events have come in."""
+        with urllib.request.urlopen(self.url) as answer:  # noqa: S310 - on loopback
+            return int(answer.read())
+
+    def wait_for(self, count):
+        """Return how many there are once there are so many."""
+        while (seen := self.count()) < count:
+            time.sleep(0.02)
+        return seen
 
 
 NGINX_CONF = """

@@ -96,7 +96,7 @@ def delivery(ann):
     store_file(ann, get_storage())
     number_events()
     hand_out()
-    Delivery.objects.update(status="DEAD", attempts=12)
+    Delivery.objects.update(status="DEAD", due_at=None, attempts=12)
     return Delivery.objects.get()
 
 

@@ -14,8 +14,12 @@ class DeliveryQuerySet(models.QuerySet):
     """Reads of deliveries that have a name."""
 
     def due(self):
-        """Those to be sent now, by the database's clock: their time has come, or a claim's lease ran out."""
-        return self.filter(status=Delivery.Status.PENDING, due_at__lte=Now())
+        """Those to be sent now, by the database's clock: their time has come, or a claim's lease ran out.
+
+        Not asked by the status, which is PENDING then: PostgreSQL, whose statistics are from when nothing waited, would
+        go by it through all that wait.
+        """
+        return self.filter(due_at__lte=Now())
 
     def waiting(self):
         """Those that nobody sends just now."""
@@ -45,8 +49,8 @@ class Delivery(models.Model):
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.PENDING)
     status_at = models.DateTimeField(default=timezone.now, editable=False)
-    #: When it is to be sent next (the database's clock); while somebody sends it, the end of their lease.
-    due_at = models.DateTimeField()
+    #: When it is to be sent next (the database's clock); while somebody sends it, the end of their lease; else empty.
+    due_at = models.DateTimeField(null=True, blank=True)
     claim_token = models.UUIDField(null=True, blank=True)
     #: How often it was tried since it was made, or replayed.
     attempts = models.IntegerField(default=0)
@@ -58,12 +62,17 @@ class Delivery(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["endpoint", "due_at"], name="delivery_due", condition=Q(status="PENDING")),
+            # Not by the status: PostgreSQL would then take it to find one by its id and its status.
+            models.Index(fields=["endpoint", "due_at"], name="delivery_due_at", condition=Q(due_at__isnull=False)),
             models.Index(fields=["endpoint", "status", "id"], name="delivery_endpoint_status_id"),
             models.Index(fields=["id"], name="delivery_dead", condition=Q(status="DEAD")),
         ]
         constraints = [
             one_of("status", "PENDING DELIVERED DEAD", name="delivery_status_known"),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", due_at__isnull=False) | (Q(due_at__isnull=True) & ~Q(status="PENDING")),
+                name="delivery_due_while_pending",
+            ),
             models.UniqueConstraint(fields=["event", "endpoint"], name="delivery_once"),
         ]
 

@@ -67,5 +67,4 @@ def event_members(event, deliveries):
 
 
 def _render_delivery(row):
-    due_at = row.pop("due_at")
-    return row | {"next_attempt_at": due_at if row["status"] == Delivery.Status.PENDING else None}
+    return row | {"next_attempt_at": row.pop("due_at")}

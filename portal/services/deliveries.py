@@ -74,8 +74,9 @@ def claim_due(endpoint, *, limit):
         chosen = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
         if not chosen:
             return []
-        Delivery.objects.due().filter(pk__in=chosen).update(claim_token=token, due_at=Now() + LEASE)
-    claimed = Delivery.objects.filter(pk__in=chosen, claim_token=token, status=Status.PENDING)
+        # They are held since: what else must be true of them was just seen.
+        Delivery.objects.filter(pk__in=chosen).update(claim_token=token, due_at=Now() + LEASE)
+    claimed = Delivery.objects.filter(pk__in=chosen, claim_token=token)
     return list(claimed.select_related("event", "endpoint").order_by("id"))
 
 
@@ -112,9 +113,9 @@ def _record(delivery, outcome):
     held = Q(claim_token=delivery.claim_token)
     try:
         if outcome.delivered:
-            advance(delivery, Status.DELIVERED, where=held, **fields)
+            advance(delivery, Status.DELIVERED, where=held, due_at=None, **fields)
         elif not outcome.gone and delivery.attempts + 1 >= settings.PORTAL_OUTBOX_MAX_ATTEMPTS:
-            advance(delivery, Status.DEAD, where=held, **fields)
+            advance(delivery, Status.DEAD, where=held, due_at=None, **fields)
         else:
             wait = delay_after(delivery.attempts + 1, retry_after=outcome.retry_after)
             if not update_claimed(delivery, delivery.claim_token, due_at=Now() + wait, **fields):

@@ -26,11 +26,13 @@ logger = logging.getLogger("portal.dispatch")
 POLL_SECONDS = 0.25
 LONGEST_PAUSE = 30
 #: Messages under way at once in one process; to one endpoint.
-SLOTS = 32
-SLOTS_OF_ONE = 8
+SLOTS = 64
+SLOTS_OF_ONE = 16
 #: To one that is not steady: its last attempt failed or was slow, or there was none; to all of these together.
 SLOTS_OF_UNSTEADY = 1
-SLOTS_OF_ALL_UNSTEADY = 16
+SLOTS_OF_ALL_UNSTEADY = 32
+#: How long it waits for what is under way before it records: a round costs much the same for one as for many.
+LINGER_SECONDS = 0.02
 #: From here on an answer is slow.
 SLOW_MILLISECONDS = 2000
 
@@ -82,6 +84,8 @@ class Dispatcher:
 
     def _work(self, *, claim=True):
         """Return how much there was to do, but for what is still under way."""
+        if self._under_way:
+            wait(self._under_way, timeout=LINGER_SECONDS)
         done = self._record()
         if claim:
             done += self._prepare() + self._send_due()

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management.base import CommandError
+from django.db.models.functions import Now
 
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.services.deliveries import hand_out
@@ -22,7 +23,8 @@ def events(ann, storage, db):
     hand_out()
     events = list(OutboxEvent.objects.order_by("seq"))
     for event, status in zip(events, ("DEAD", "DELIVERED", "PENDING"), strict=True):
-        Delivery.objects.filter(event=event).update(status=status, attempts=5)
+        due_at = Now() if status == "PENDING" else None
+        Delivery.objects.filter(event=event).update(status=status, due_at=due_at, attempts=5)
     return events
 
 

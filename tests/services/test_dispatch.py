@@ -96,7 +96,7 @@ class Gate:
 
 @pytest.mark.parametrize(("steady", "slots"), [(True, dispatch.SLOTS_OF_ONE), (False, 1)])
 def test_a_steady_endpoint_takes_its_share_of_the_slots_and_any_other_takes_one(ann, storage, steady, slots):
-    for _ in range(12):
+    for _ in range(20):
         store_file(ann, storage)
     gate = Gate()
     ours = dispatcher(MemoryRunner(gate))
@@ -107,14 +107,14 @@ def test_a_steady_endpoint_takes_its_share_of_the_slots_and_any_other_takes_one(
     wait_until(lambda: gate.waiting == slots)
     assert Delivery.objects.filter(claim_token__isnull=False).count() == slots
     gate.open.set()
-    assert ours.run_once()["delivered"] == 12
+    assert ours.run_once()["delivered"] == 20
 
 
 def test_dead_endpoints_take_half_of_the_slots_and_a_steady_one_finds_its_own(ann, storage, settings):
     settings.PORTAL_RUNNER_ENDPOINT = ""
-    rows = [Endpoint(url=f"https://{number}.example.org/") for number in range(20)]
+    rows = [Endpoint(url=f"https://{number}.example.org/") for number in range(40)]
     Endpoint.objects.bulk_create(rows)
-    for _ in range(9):
+    for _ in range(17):
         store_file(ann, storage)
     gate = Gate()
     ours = dispatcher(MemoryRunner(gate))
@@ -127,7 +127,7 @@ def test_dead_endpoints_take_half_of_the_slots_and_a_steady_one_finds_its_own(an
     ours.round()
     wait_until(lambda: gate.waiting == dispatch.SLOTS_OF_ALL_UNSTEADY + dispatch.SLOTS_OF_ONE)
     gate.open.set()
-    assert ours.run_once() == Counter(delivered=180)
+    assert ours.run_once() == Counter(delivered=40 * 17)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_fault_of_the_database_is_waited_out_and_nothing_that_came_back_is_los
 
 
 def test_told_to_stop_it_records_what_is_under_way_and_begins_nothing(ann, storage):
-    for _ in range(10):
+    for _ in range(20):
         store_file(ann, storage)
     gate, asked = Gate(), []
 
@@ -178,7 +178,7 @@ def test_told_to_stop_it_records_what_is_under_way_and_begins_nothing(ann, stora
     ours._steady.add(Endpoint.ENVIRONMENT_ID)
     ours.run()
     assert Counter(Delivery.objects.values_list("status", flat=True)) == Counter(
-        DELIVERED=dispatch.SLOTS_OF_ONE, PENDING=10 - dispatch.SLOTS_OF_ONE
+        DELIVERED=dispatch.SLOTS_OF_ONE, PENDING=20 - dispatch.SLOTS_OF_ONE
     )
     assert not Delivery.objects.filter(claim_token__isnull=False).exists()
 

@@ -105,7 +105,7 @@ def delivered(batch):
     hand_out()
     event = OutboxEvent.objects.get(seq=1)
     attempt = {"at": "2030-01-01T00:00:00Z", "status_code": None, "error": "timeout", "milliseconds": 9}
-    Delivery.objects.filter(event=event).update(status="DEAD", attempts=12, history=[attempt])
+    Delivery.objects.filter(event=event).update(status="DEAD", attempts=12, due_at=None, history=[attempt])
     return event, endpoint, attempt
 
 
