@@ -18,9 +18,11 @@ from django.urls import Resolver404, resolve  # noqa: E402
 from uuid_utils.compat import uuid7  # noqa: E402
 
 from boot.proxies import apply_forwarded  # noqa: E402
+from boot.stopping import tell_stop  # noqa: E402
 from boot.wsgi_bridge import WsgiBridge  # noqa: E402
 from portal import metrics  # noqa: E402
 from portal.transfer.app import find_route, serve  # noqa: E402
+from portal.transfer.live import hub  # noqa: E402
 
 logger = structlog.get_logger("portal.request")
 bridge = WsgiBridge(django_application)
@@ -50,6 +52,7 @@ async def application(scope, receive, send):
             found = find_route(scope)
             meter.route = found[0].path if found else find_django_route(scope["path"])
             if found:
+                tell_stop(hub.close)
                 await serve(*found, scope, meter.receive, meter.send)
             else:
                 await bridge(scope, meter.receive, meter.send)

@@ -56,6 +56,8 @@ ROWS = {
     ("/batches/{}/finalize", "POST"): Row(
         "/batches/{batch}/finalize", (UPLOAD,), 200, {"json": {"session_ids": ["01890000-0000-7000-8000-000000000000"]}}
     ),
+    # Of a batch that is completed: the stream ends at once.
+    ("/batches/{}/stream", "GET"): Row("/batches/{sealed}/stream", (READ,)),
     ("/batches/{}/events", "GET"): Row("/batches/{batch}/events", (READ,)),
     ("/endpoints", "GET"): Row("/endpoints", (READ,)),
     ("/endpoints", "POST"): Row("/endpoints", (UPLOAD,), 201, {"json": {"url": ENDPOINT}}),

@@ -13,6 +13,13 @@ BATCH_FIELDS = (
 ).split()
 
 
+#: The columns that a stream of counters shows; `cancelled_at` says only that nothing follows.
+PROGRESS_FIELDS = (
+    "id status expected_files total_files stored_count failed_count total_bytes stored_bytes sealed_at completed_at "
+    "cancelled_at"
+).split()
+
+
 class BatchIn(BodyIn):
     """The body of `POST /batches`."""
 
@@ -76,6 +83,13 @@ def render_batch(row):
     """Return the members of a batch from a dict of BATCH_FIELDS."""
     pending = row["total_files"] - row["stored_count"] - row["failed_count"]
     return {**row, "pending_count": pending}
+
+
+def render_progress(row):
+    """Return the members of one event of a stream of counters from a dict of PROGRESS_FIELDS."""
+    members = render_batch(row)
+    del members["cancelled_at"]
+    return members
 
 
 def batch_members(batch):

@@ -9,6 +9,7 @@ from uuid import UUID
 from portal.exceptions import NotFound
 from portal.transfer.errors import Refusal, answer_early, refuse
 from portal.transfer.exchange import Exchange
+from portal.transfer.live import stream_batch
 from portal.transfer.many import FORM, TAR, post_files
 from portal.transfer.receive import put_part
 from portal.transfer.security import check_host, find_redirect
@@ -59,6 +60,7 @@ class Route:
 
 ROUTES = [
     Route("part", ("PUT",), "/uploads/sessions/{id}/parts/{n}", put_part),
+    Route("stream", ("GET",), "/batches/{id}/stream", stream_batch),
     Route("content", ("GET", "HEAD"), "/files/{id}/content", send_content),
     Route("batch_file", ("PUT",), "/batches/{id}/files/{path}", put_file),
     Route("file", ("POST",), "/files", post_file, shared=True),

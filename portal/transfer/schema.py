@@ -1,5 +1,6 @@
 """The byte door's part of the OpenAPI description; drf-spectacular sees Django's views alone."""
 
+from portal.transfer.schema_live import describe_stream
 from portal.transfer.schema_parts import (
     BYTES,
     CONTENT_DIGEST,
@@ -66,6 +67,7 @@ def add_byte_routes(result, generator, request, public):
     result["paths"]["/uploads/sessions/{id}/parts/{n}"] = {"put": _put_part()}
     content = {"get": _content("get_content"), "head": _content("head_content", with_body=False)}
     result["paths"]["/files/{id}/content"] = content
+    result["paths"]["/batches/{id}/stream"] = describe_stream()
     for path, item in describe_whole_files().items():
         known = result["paths"].setdefault(path, {})
         for method, operation in item.items():

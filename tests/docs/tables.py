@@ -28,7 +28,7 @@ from tests.docs.pages import ROOT, page_names, read  # noqa: E402
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 #: The scopes of the byte door's routes, where they are not `upload`; they stand in services (begin_part, open_content).
-BYTE_SCOPES = {"content": (access.READ, access.SERVICE)}
+BYTE_SCOPES = {"content": (access.READ, access.SERVICE), "stream": (access.READ,)}
 #: How a path of the byte door is marked.
 BYTES = {True: " *", False: ""}
 #: What Django's own views are for.
