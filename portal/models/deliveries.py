@@ -21,6 +21,10 @@ class DeliveryQuerySet(models.QuerySet):
         """
         return self.filter(due_at__lte=Now())
 
+    def pending(self):
+        """Those that are still to be sent, by the index that has no others in it."""
+        return self.filter(due_at__isnull=False)
+
     def waiting(self):
         """Those that nobody sends just now."""
         return self.filter(status=Delivery.Status.PENDING, claim_token__isnull=True)

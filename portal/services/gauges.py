@@ -49,7 +49,7 @@ def _uploads():
 
 def _outbox():
     unnumbered = OutboxEvent.objects.filter(seq__isnull=True).aggregate(n=Count("pk"), at=Min("created_at"))
-    pending = Delivery.objects.filter(status=Delivery.Status.PENDING).aggregate(n=Count("pk"), at=Min("created_at"))
+    pending = Delivery.objects.pending().aggregate(n=Count("pk"), at=Min("created_at"))
     yield metrics.OUTBOX_DEPTH, ("unnumbered",), unnumbered["n"]
     yield metrics.OUTBOX_DEPTH, ("pending",), pending["n"]
     yield metrics.OUTBOX_DEPTH, ("dead",), Delivery.objects.dead().count()
