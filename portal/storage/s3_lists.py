@@ -44,14 +44,18 @@ def list_uploads(client, bucket, prefix):
 
 def list_parts(client, name, upload, after):
     """Yield each StoredPart of an upload behind number `after`; FileNotFoundError when the upload is gone."""
+    marker = last = after
     while True:
         with translated("list parts", action="s3:ListMultipartUploadParts", gone=GONE):
-            page = client.list_parts(**name, UploadId=upload, PartNumberMarker=after)
+            page = client.list_parts(**name, UploadId=upload, PartNumberMarker=marker)
         for part in page.get("Parts", ()):
-            yield StoredPart(part["PartNumber"], part["Size"], part["ETag"])
-        if not page.get("IsTruncated") or page.get("NextPartNumberMarker", 0) <= after:
+            # With S3 a page begins behind the marker, with rclone's server at it.
+            if part["PartNumber"] > last:
+                last = part["PartNumber"]
+                yield StoredPart(last, part["Size"], part["ETag"])
+        if not page.get("IsTruncated") or page.get("NextPartNumberMarker", 0) <= marker:
             return
-        after = page["NextPartNumberMarker"]
+        marker = page["NextPartNumberMarker"]
 
 
 def _each(pages, member, doing, action):

@@ -139,6 +139,16 @@ def test_parts_go_both_ways_in_one_session(api, s3, bucket):
     assert s3.uploads(bucket) == []
 
 
+def test_parts_are_taken_up_in_any_order(api):
+    session = api.open_session(len(DATA), chunk_size_bytes=CHUNK)
+    signed = presign(api, session, [1, 3])
+    for number in (3, 2, 1):
+        send(signed[number - 1], part(number))
+        digest = expect(200, complete(api, session, number))["digest"]
+        assert digest == {"algorithm": "md5", "value": hashlib.md5(part(number)).hexdigest()}
+    assert expect(200, api.finalize(session))["sha256"] == hashlib.sha256(DATA).hexdigest()
+
+
 def test_a_file_of_one_part_can_go_past_the_portal_and_its_url_dies_with_finalize(api, s3, bucket):
     session = api.open_session(5, chunk_size_bytes=CHUNK)
     (signed,) = presign(api, session, [1, 1])

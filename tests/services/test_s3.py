@@ -260,3 +260,17 @@ def test_recorded_parts_are_compared_with_the_store(ann, storage, server, sessio
     assert [found.code for found in verify_sessions(storage=storage)] == ["part_differs"]
     storage.remove_staging(session.staging_key)
     assert [found.code for found in verify_sessions(storage=storage)] == ["missing"]
+
+
+def test_parts_are_listed_page_by_page_from_any_number_on(storage, server, session):
+    name = storage.name("objects", session.object_key)
+    for number in range(1, 8):
+        server.client.upload_part(**name, UploadId=session.upload_id, PartNumber=number, Body=b"x")
+    really, storage_client = storage.client.list_parts, storage.client
+    try:
+        storage_client.list_parts = lambda **options: really(**options, MaxParts=2)
+        for after in range(8):
+            found = [part.number for part in storage.list_parts(session.object_key, session.upload_id, after=after)]
+            assert found == list(range(after + 1, 8))
+    finally:
+        storage_client.list_parts = really
