@@ -13,6 +13,8 @@ from portal.services.transactions import write_transaction
 #: What closes a batch to a change, and the error that says so.
 CLOSED_BY = {"cancelled_at": BatchCancelled, "completed_at": BatchCompleted, "sealed_at": BatchSealed}
 TO_JOIN = ("cancelled_at", "sealed_at", "completed_at")
+#: A file that was declared has joined already; it may come after others have completed the batch.
+TO_CARRY_ON = ("cancelled_at",)
 TO_REOPEN = ("cancelled_at", "completed_at")
 TO_LEAVE = ("completed_at",)
 

@@ -8,7 +8,7 @@ from portal.exceptions import BatchCompleted, FileBusy, NotFound, SessionClosed,
 from portal.models import IngestFile, UploadBatch, UploadSession
 from portal.services import cleanup
 from portal.services.batches import refuse_closed
-from portal.services.outcomes import record_aborted
+from portal.services.outcomes import record_aborted, record_given_up
 from portal.services.receipts import keep_manifest
 from portal.services.removals import remove_batch_files
 from portal.services.sessions import abort_session, read_again
@@ -27,7 +27,7 @@ def cancel_batch(batch, *, storage):
         undecided.update(cancelled_at=Now(), updated_at=Now())
     batch.refresh_from_db()
     refuse_closed(batch, ("completed_at",))
-    _abort_sessions(batch, storage)
+    _end_pending(batch, storage)
 
 
 def delete_batch_files(batch, *, storage):
@@ -47,11 +47,18 @@ def delete_batch_files(batch, *, storage):
 def _keep_receipt(batch, storage):
     """Bring a completed batch to the state that it will have for ever, and keep its receipt."""
     # It was completed by what it expected, while others were still on their way.
-    _abort_sessions(batch, storage)
+    _end_pending(batch, storage)
     batch.refresh_from_db()
     if batch.pending_count:
-        raise FileBusy("A file of the batch is being finalized.")
+        raise FileBusy("A file of the batch is being finalized, or has just begun.")
     keep_manifest(batch)
+
+
+def _end_pending(batch, storage):
+    while expected := list(batch.files.filter(status=IngestFile.Status.EXPECTED).select_related("owner")[:BLOCK]):
+        with suppress(StatusConflict):
+            record_given_up(expected)
+    _abort_sessions(batch, storage)
 
 
 def _abort_sessions(batch, storage):

@@ -21,12 +21,15 @@ def record_files_uploaded(files, storage):
     OutboxEvent.objects.bulk_create(events)
 
 
-def record_files_failed(sessions):
-    """Write `file.failed` for the file of each of `sessions`, which has just become FAILED by it; one statement."""
+def record_files_failed(files):
+    """Write `file.failed` for each of `files`, which have just become FAILED; one statement.
+
+    The event tells of the session that carried the file, or of the file itself if none did.
+    """
     events = []
-    for session in sessions:
-        members = {"file": _file_members(session.file), "error": session.file.error} | _actor_members(session.file)
-        events.append(_fill(_event_of(OutboxEvent.Type.FILE_FAILED, session.file, session.pk), members))
+    for file in files:
+        event = _event_of(OutboxEvent.Type.FILE_FAILED, file, file.session_id or file.pk)
+        events.append(_fill(event, {"file": _file_members(file), "error": file.error} | _actor_members(file)))
     OutboxEvent.objects.bulk_create(events)
 
 

@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from portal import metrics
 from portal.models import IngestFile, UploadBatch, UploadSession
+from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.services import outbox
-from portal.services.batches import TO_JOIN, TO_REOPEN, update_batch_counters
+from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, update_batch_counters
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, insert_stored
 
@@ -62,7 +63,7 @@ def record_failed_together(sessions, to, *, code, detail, where=None):
         for session in sessions:
             session.file.error = session.error = error
             advance(session.file, IngestFile.Status.FAILED, error=error)
-        outbox.record_files_failed(sessions)
+        outbox.record_files_failed([session.file for session in sessions])
         update_batch_counters(sessions[0].file.batch_id, failed=len(sessions))
     metrics.count((metrics.FILES_ENDED, (IngestFile.Status.FAILED.value,), len(sessions)))
 
@@ -71,6 +72,18 @@ def record_aborted(sessions):
     """End open sessions of one batch, all or none, as given up by their client; raises StatusConflict."""
     detail = "The upload was given up."
     record_failed_together(sessions, UploadSession.Status.ABORTED, code="aborted", detail=detail)
+
+
+def record_given_up(files):
+    """End EXPECTED files of one batch as FAILED with `aborted`, all or none; raises StatusConflict."""
+    error = {"code": "aborted", "detail": "The batch was given up before the bytes came."}
+    with write_transaction():
+        for file in files:
+            file.error = error
+            advance(file, IngestFile.Status.FAILED, error=error)
+        outbox.record_files_failed(files)
+        update_batch_counters(files[0].batch_id, failed=len(files))
+    metrics.count((metrics.FILES_ENDED, (IngestFile.Status.FAILED.value,), len(files)))
 
 
 def return_parts(claim, numbers):
@@ -102,7 +115,7 @@ def return_parts(claim, numbers):
 
 
 def record_whole(owner, batch, arrivals, *, storage, keep=None):
-    """Make the files of `arrivals` STORED, new ones or FAILED ones that are opened again; return them, in order.
+    """Make the files of `arrivals` STORED, new ones or those that are carried on; return them, in order.
 
     Their bytes are durable. All or none: raises IntegrityError (a path was taken), StatusConflict (a FAILED file
     changed), Overshoot, or what closes the batch. `keep(file)` runs in the transaction.
@@ -111,6 +124,7 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
     pairs = list(zip(arrivals, files, strict=True))
     new = [file for arrival, file in pairs if not arrival.reopens]
     again = sorted((file for arrival, file in pairs if arrival.reopens), key=lambda file: file.pk)
+    failed = [file for file in again if file.status == IngestFile.Status.FAILED]
     known_bytes = sum(arrival.reopens.size_bytes for arrival in arrivals if arrival.reopens)
     total_bytes = sum(file.size_bytes for file in files)
     with write_transaction():
@@ -125,10 +139,10 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
                 batch.pk,
                 total=len(new),
                 stored=len(files),
-                failed=-len(again),
+                failed=-len(failed),
                 total_bytes=total_bytes - known_bytes,
                 stored_bytes=total_bytes,
-                open_to=TO_JOIN if new else TO_REOPEN,
+                open_to=TO_JOIN if new else TO_REOPEN if failed else TO_CARRY_ON,
             )
             _refuse_overshoot(batch, len(files))
     _tell_stored(len(files), total_bytes)
@@ -145,17 +159,20 @@ _TOLD = ("original_filename", "content_type", "sha256")
 
 
 def _describe(arrival, owner, batch, backend):
-    """Return the row of the file as it will be: a new one, or a copy of the FAILED one."""
+    """Return the row of the file as it will be: a new one, or a copy of the one that is carried on."""
     file = copy(arrival.reopens) if arrival.reopens else IngestFile(batch=batch, path=arrival.path)
+    declared_type = file.content_type
     for name in _TOLD:
         setattr(file, name, getattr(arrival, name))
+    if declared_type and arrival.content_type == DEFAULT_CONTENT_TYPE:
+        file.content_type = declared_type
     file.owner, file.size_bytes, file.error, file.metadata = owner, arrival.size, None, {}
     file.storage_backend, file.storage_key, file.stored_at = backend, arrival.key, timezone.now()
     return file
 
 
 def _store_again(file):
-    """Move a FAILED file, described anew, to STORED by way of UPLOADING; no session carries it any more."""
+    """Move an EXPECTED or FAILED file, described anew, to STORED by way of UPLOADING; no session carries it."""
     # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen.
     seen, file.session_id = Q(session_id=file.session_id), None
     names = (*_TOLD, "size_bytes", "error", "metadata", "storage_backend", "storage_key", "stored_at", "session_id")

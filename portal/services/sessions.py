@@ -9,14 +9,18 @@ from django.utils import timezone
 from portal import access
 from portal.exceptions import NotFound, PathTaken, SessionClosed, StatusConflict, StorageUnavailable
 from portal.models import IngestFile, UploadPart, UploadSession
-from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, update_batch_counters
+from portal.models.files import DEFAULT_CONTENT_TYPE
+from portal.services.batches import TO_JOIN, refuse_closed, update_batch_counters
 from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
 from portal.services.outcomes import record_aborted
 from portal.services.pages import read_page
+from portal.services.paths import OPEN_TO, matches
 from portal.services.space import refuse_when_full, storage_errors, storage_turn
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
 from portal.storage.keys import object_key_of
+
+EXPECTED, FAILED = IngestFile.Status.EXPECTED, IngestFile.Status.FAILED
 
 #: Clean-up may take bytes that no row names after a day; an opening must be over long before.
 OPENING_LIMIT_SECONDS = 3600
@@ -28,7 +32,7 @@ def create_session(
     original_filename,
     total_size_bytes,
     storage,
-    content_type="application/octet-stream",
+    content_type=DEFAULT_CONTENT_TYPE,
     batch_id=None,
     path=None,
     sha256="",
@@ -36,21 +40,23 @@ def create_session(
     metadata=None,
     keep=None,
 ):
-    """Open a file and its session, or open a FAILED file of this path again; `keep(session)` runs in the transaction.
+    """Open a file and its session, or carry on an EXPECTED or FAILED file of this path.
+
+    `keep(session)` runs in the transaction.
 
     Sizes are bytes. Raises FileTooLarge, NotFound (the batch), PathTaken, BatchCompleted, OutOfSpace.
     """
     chunk_size = choose_chunk_size(total_size_bytes, chunk_size_bytes)
     batch = access.get_batch(caller, batch_id) if batch_id else None
-    file = _file_on_path(batch, path)
+    file = _file_on_path(batch, path, total_size_bytes, sha256)
     if batch:
-        refuse_closed(batch, TO_REOPEN if file else TO_JOIN)
+        refuse_closed(batch, OPEN_TO[file.status] if file else TO_JOIN)
     session = UploadSession(
         owner=caller.user,
         chunk_size_bytes=chunk_size,
         total_parts=count_parts(total_size_bytes, chunk_size),
         total_size_bytes=total_size_bytes,
-        declared_sha256=sha256,
+        declared_sha256=sha256 or (file.declared_sha256 if file and file.status == EXPECTED else ""),
         expires_at=timezone.now() + session_lifetime(),
     )
     # 1 The staging file is durable before the row that names it; parts never create it.
@@ -85,30 +91,36 @@ def create_session(
     return session
 
 
-def _file_on_path(batch, path):
-    """Return the FAILED file that has `path` in `batch` already, None if the path is free; else raises PathTaken."""
+def _file_on_path(batch, path, size, sha256):
+    """Return the file that has `path` in `batch` and that may be carried on, None if the path is free.
+
+    Raises PathTaken for any other file, and for an EXPECTED one that was declared with another size or digest.
+    """
     if batch is None or path is None:
         return None
     file = batch.files.filter(path=path).first()
-    if file and file.status != IngestFile.Status.FAILED:
+    if file and (file.status not in OPEN_TO or not matches(file, size, sha256)):
         raise PathTaken
     return file
 
 
 def _join(caller, session, file, batch, path, described):
-    """Insert the file, or move the FAILED one back; return it and what the batch's counters gain."""
+    """Insert the file, or move the one that is carried on; return it and what the batch's counters gain."""
+    described |= {"session_id": session.pk, "declared_sha256": session.declared_sha256}
     size = described["size_bytes"]
     if file is None:
-        file = IngestFile(owner=caller.user, batch=batch, path=path, session_id=session.pk, **described)
+        file = IngestFile(owner=caller.user, batch=batch, path=path, **described)
         file.save(force_insert=True)
         return file, {"total": 1, "total_bytes": size, "open_to": TO_JOIN}
-    gained = size - file.size_bytes
-    fields = {"session_id": session.pk, "error": None, **described}
+    was, gained = file.status, size - file.size_bytes
+    if was == EXPECTED and described["content_type"] == DEFAULT_CONTENT_TYPE:
+        described["content_type"] = file.content_type
+    fields = {"error": None, **described}
     # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen.
     advance(file, IngestFile.Status.UPLOADING, where=Q(session_id=file.session_id), **fields)
     for name, value in fields.items():
         setattr(file, name, value)
-    return file, {"failed": -1, "total_bytes": gained, "open_to": TO_REOPEN}
+    return file, {"failed": -int(was == FAILED), "total_bytes": gained, "open_to": OPEN_TO[was]}
 
 
 def list_sessions(caller, fields, *, status=None, **page):

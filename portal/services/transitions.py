@@ -34,13 +34,20 @@ def advance(row, to, *, where=None, **fields):
 
 
 def insert_stored(files):
-    """Insert new rows of whole files, whose bytes are durable, as STORED; raises IntegrityError where a path is taken.
+    """Insert new rows of files, whose bytes are durable, as STORED; raises IntegrityError where a path is taken."""
+    _insert(files, IngestFile.Status.STORED)
 
-    In the order of their paths, so that two who insert the same ones wait for each other instead of both.
-    """
+
+def insert_expected(files):
+    """Insert new rows of files that were declared as EXPECTED; raises IntegrityError where a path is taken."""
+    _insert(files, IngestFile.Status.EXPECTED)
+
+
+def _insert(files, status):
+    # In the order of their paths, so that two who insert the same ones wait for each other instead of both.
     files = sorted(files, key=lambda file: file.path or "")
     for file in files:
-        file.status = IngestFile.Status.STORED
+        file.status = status
     IngestFile.objects.bulk_create(files)
 
 

@@ -12,7 +12,7 @@ from portal.models import IngestFile
 from portal.services import cleanup
 from portal.services.batches import TO_JOIN, refuse_closed
 from portal.services.outcomes import Overshoot, record_whole
-from portal.services.paths import decide
+from portal.services.paths import decide, decide_early, matches
 from portal.services.space import refuse_when_full, storage_errors
 
 Status = IngestFile.Status
@@ -63,9 +63,7 @@ class FileGroup:
                 raise PathTaken
             arrival.compared = True
             return
-        decide(arrival, file, self.batch)
-        if arrival.error:
-            raise arrival.error
+        decide_early(arrival, file, self.batch)
         refuse_when_full(self.storage, arrival.length or 0)
 
     def refuse_closed(self):
@@ -84,6 +82,9 @@ class FileGroup:
 
     def store(self):
         """Make the bytes of those without an outcome durable, in one round of syncs."""
+        for arrival in self._pending():
+            if arrival.reopens and not matches(arrival.reopens, arrival.size, arrival.sha256):
+                arrival.refuse(PathTaken("The path was declared with another size or SHA-256."))
         for arrival in self._pending():
             try:
                 arrival.spill(self.storage)

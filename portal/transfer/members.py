@@ -8,7 +8,8 @@ member that is refused by its form has an `error`, and neither bytes nor None fo
 from dataclasses import dataclass
 
 from portal.exceptions import Invalid, PortalError
-from portal.transfer.names import DEFAULT_TYPE, read_content_type, read_path
+from portal.models.files import DEFAULT_CONTENT_TYPE
+from portal.transfer.names import read_content_type, read_path
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Member:
     path: str = ""
     original_filename: str = ""
     size: int | None = None
-    content_type: str = DEFAULT_TYPE
+    content_type: str = DEFAULT_CONTENT_TYPE
     error: PortalError | None = None
 
 

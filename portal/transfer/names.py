@@ -4,9 +4,8 @@ from django.utils.http import parse_header_parameters
 from rest_framework.serializers import ValidationError
 
 from portal.exceptions import Invalid
+from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.serializers.texts import NameField, PathField
-
-DEFAULT_TYPE = "application/octet-stream"
 
 _FIELDS = {"path": PathField(), "original_filename": NameField(), "content_type": NameField()}
 #: The longest name; of a path's last segment that is longer, the end tells more.
@@ -47,7 +46,7 @@ def read_filename(header):
 
 def read_content_type(header):
     """Return the media type that a Content-Type header gives, or that of bytes of any kind."""
-    return check_text("content_type", header) if header else DEFAULT_TYPE
+    return check_text("content_type", header) if header else DEFAULT_CONTENT_TYPE
 
 
 def _bad_text(field, code, detail):

@@ -40,7 +40,6 @@ MANY_PROBLEMS = {
     401: "No valid credentials.",
     403: "The token has not the scope `upload`, or the CSRF token is missing.",
     404: "No such batch of yours.",
-    405: "A body of another media type.",
     409: "`batch_completed`, `batch_sealed` or `batch_cancelled`: it takes no file at all any more.",
     500: "A fault of the portal; the request id finds it in the log.",
     503: "The storage or the database does not answer.",

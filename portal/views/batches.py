@@ -18,10 +18,12 @@ from portal.serializers.batches import (
     batch_members,
     render_batch,
 )
+from portal.serializers.declarations import DeclareIn, DeclareResults, read_entry, render_declared
 from portal.serializers.files import FILE_FIELDS, FilePage, render_file
 from portal.serializers.texts import PlainTextField
 from portal.services.batches import create_batch, get_batch, list_batch_files, list_batches
 from portal.services.cancels import cancel_batch, delete_batch_files
+from portal.services.declarations import declare_files
 from portal.services.receipts import get_receipt, read_manifest, refuse_incomplete
 from portal.services.seals import seal_batch
 from portal.storage import get_storage
@@ -29,7 +31,6 @@ from portal.views.formats import json_object
 from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
 from portal.views.schema import LOCATION
-from portal.views.shared import SharedPath
 
 
 class BatchQuery(PageQuery):
@@ -108,10 +109,10 @@ class BatchDetail(APIView):
         return Response(status=204)
 
 
-class BatchFileList(SharedPath, APIView):
-    """GET: the files of a batch."""
+class BatchFileList(APIView):
+    """GET: the files of a batch. POST as JSON: declare files; as a tar or a form it is for the byte door."""
 
-    scopes = {"GET": (access.READ,)}
+    scopes = {"GET": (access.READ,), "POST": (access.UPLOAD,)}
 
     @extend_schema(operation_id="list_batch_files", parameters=[BatchFileQuery], responses=FilePage)
     def get(self, request, batch_id):
@@ -119,6 +120,21 @@ class BatchFileList(SharedPath, APIView):
         batch = get_batch(request.user, batch_id)
         page = list_batch_files(batch, FILE_FIELDS, **read_query(request, BatchFileQuery))
         return page_response(request, page, render_file)
+
+    @extend_schema(operation_id="declare_files", request=DeclareIn, responses=DeclareResults)
+    def post(self, request, batch_id):
+        """As JSON: declare up to 1,000 files, and learn of each what to do: `upload`, `resume`, `stored`.
+
+        A `rejected` one has an `error`, and the others go on. With `open_sessions` those that are to be uploaded have
+        their sessions at once. Safe to repeat: the path is the key.
+        """
+        batch = get_batch(request.user, batch_id)
+        fields = DeclareIn(data=json_object(request))
+        fields.is_valid(raise_exception=True)
+        entries = [read_entry(entry) for entry in fields.validated_data["files"]]
+        opening = {"storage": get_storage(), "open_sessions": fields.validated_data["open_sessions"]}
+        declare_files(request.user, batch, entries, **opening)
+        return Response({"results": [render_declared(entry) for entry in entries]})
 
 
 class BatchSeal(APIView):

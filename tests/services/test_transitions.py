@@ -21,8 +21,9 @@ TRIPLES = [(model, seen, str(now)) for model, seen in STATUSES for now in model.
 
 #: What the contract allows, written out once more: (model, from) -> to.
 ALLOWED = {
+    (IngestFile, "EXPECTED"): {"UPLOADING", "FAILED"},
     (IngestFile, "UPLOADING"): {"STORED", "FAILED"},
-    (IngestFile, "FAILED"): {"UPLOADING"},
+    (IngestFile, "FAILED"): {"UPLOADING", "EXPECTED"},
     (UploadSession, "INIT"): {"IN_PROGRESS", "FINALIZING", "ABORTED", "EXPIRED"},
     (UploadSession, "IN_PROGRESS"): {"FINALIZING", "ABORTED", "EXPIRED"},
     (UploadSession, "FINALIZING"): {"COMPLETE", "FAILED", "IN_PROGRESS"},

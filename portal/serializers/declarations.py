@@ -1,0 +1,112 @@
+"""What declaring files takes and gives."""
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from portal.exceptions import Invalid
+from portal.models.files import DEFAULT_CONTENT_TYPE
+from portal.serializers.bodies import BodyIn
+from portal.serializers.bulk import BulkError
+from portal.serializers.texts import NameField, PathField, Sha256Field, WholeNumberField
+from portal.services.declarations import Entry
+from portal.services.limits import MAX_BULK_FILES
+
+BIGINT_MAX = 2**63 - 1
+
+
+@extend_schema_field({"type": "string"})
+class AnyTextField(serializers.CharField):
+    """A text that is looked at later: what is wrong with it is told in the result of its entry."""
+
+    def to_internal_value(self, data):
+        """Return the text as it is."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class FlagField(serializers.BooleanField):
+    """A JSON `true` or `false`; DRF would take texts and numbers too."""
+
+    def to_internal_value(self, data):
+        """Return the boolean."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class EntryIn(BodyIn):
+    """A file that will be sent. A bad value rejects its entry alone; one of another type the whole call."""
+
+    path = AnyTextField(allow_blank=True, trim_whitespace=False)
+    total_size_bytes = WholeNumberField()
+    sha256 = AnyTextField(required=False, allow_null=True, allow_blank=True, default=None)
+    content_type = AnyTextField(required=False, allow_null=True, allow_blank=True, default=None)
+
+
+class DeclareIn(BodyIn):
+    """The body of `POST /batches/{id}/files` as JSON."""
+
+    files = serializers.ListField(child=EntryIn(), max_length=MAX_BULK_FILES)
+    open_sessions = FlagField(required=False, allow_null=True, default=False)
+
+
+class DeclareResult(serializers.Serializer):
+    """What to do for one file; the session's members where one is open."""
+
+    path = serializers.CharField(allow_null=True)
+    action = serializers.ChoiceField(choices=["upload", "resume", "stored", "rejected"])
+    file_id = serializers.UUIDField(allow_null=True)
+    session_id = serializers.UUIDField(required=False)
+    chunk_size_bytes = serializers.IntegerField(required=False)
+    total_parts = serializers.IntegerField(required=False)
+    error = BulkError(required=False)
+
+
+class DeclareResults(serializers.Serializer):
+    """A result for each entry, in order."""
+
+    results = DeclareResult(many=True)
+
+
+_FIELDS = {
+    "path": PathField(),
+    "total_size_bytes": WholeNumberField(min_value=0, max_value=BIGINT_MAX),
+    "sha256": Sha256Field(),
+    "content_type": NameField(),
+}
+_DEFAULTS = {"sha256": "", "content_type": DEFAULT_CONTENT_TYPE}
+
+
+def read_entry(data):
+    """Return the Entry that a JSON value declares; one that is not valid carries its error."""
+    members = data if isinstance(data, dict) else {}
+    values, errors = {}, []
+    for name, field in _FIELDS.items():
+        value = members.get(name)
+        if value is None and name in _DEFAULTS:
+            values[name] = _DEFAULTS[name]
+            continue
+        try:
+            values[name] = field.run_validation(value)
+        except serializers.ValidationError as error:
+            detail = error.get_full_details()[0]
+            errors.append({"field": name, "code": detail["code"], "detail": str(detail["message"])})
+    if errors:
+        path = members.get("path")
+        detail = f"{errors[0]['field']}: {errors[0]['detail']}"
+        return Entry(path if isinstance(path, str) else None, error=Invalid(detail, errors=errors))
+    return Entry(values["path"], values["total_size_bytes"], values["sha256"], values["content_type"])
+
+
+def render_declared(entry):
+    """Return the members of the result of an Entry."""
+    members = {"path": entry.path, "action": entry.action or "rejected", "file_id": entry.file_id}
+    if entry.error:
+        error = {"code": entry.error.code, "detail": entry.error.detail, **entry.error.extra}
+        return members | {"file_id": None, "error": error}
+    if entry.session:
+        session = entry.session
+        members |= {"session_id": session.pk, "chunk_size_bytes": session.chunk_size_bytes}
+        members["total_parts"] = session.total_parts
+    return members
