@@ -1,6 +1,8 @@
 """The portal with its bytes in a real S3 server: parts by way of the portal and past it, downloads by signed URLs."""
 
 import hashlib
+import io
+import tarfile
 
 import pytest
 import requests
@@ -102,6 +104,26 @@ def test_whole_files_go_in_and_come_out(api):
         file = expect(201, api.put(f"/batches/{batch}/files/{name}", data))
         assert download(api, file).content == data
     assert code(api.put(f"/batches/{batch}/files/small", b"other")) == (409, "path_taken")
+
+
+def test_many_files_in_one_request_go_in_and_come_out(api):
+    bodies = {f"folder/{number}": pattern(100 + number, seed=number) for number in range(40)}
+    bodies["folder/large"] = pattern(9 * MIB)
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, data in bodies.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    batch = api.make_batch()["id"]
+    headers = {"Content-Type": "application/x-tar"}
+    answer = api.call("POST", f"/batches/{batch}/files", data=stream.getvalue(), headers=headers)
+    results = expect(200, answer)["results"]
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in bodies.items()}
+    assert {result["path"]: result["sha256"] for result in results} == digests
+    large = next(result for result in results if result["path"] == "folder/large")
+    assert download(api, {"id": large["file_id"]}).content == bodies["folder/large"]
+    assert expect(200, api.get(f"/batches/{batch}"))["stored_count"] == 41
 
 
 def test_bad_bodies_leave_nothing(api, s3, bucket):
