@@ -73,6 +73,9 @@ ROWS = {
     ("/batches/{}/files", "POST"): Row(
         "/batches/{batch}/files", (UPLOAD,), 200, {"data": TAR, "headers": {"Content-Type": "application/x-tar"}}
     ),
+    ("/batches/{}/manifest", "PUT"): Row(
+        "/batches/{batch}/manifest", (UPLOAD,), 200, {"data": b'{"path": "declared", "total_size_bytes": 1}'}
+    ),
     ("/batches/{}/files/{}", "PUT"): Row("/batches/{batch}/files/a%20folder/new", (UPLOAD,), 201, {"data": b"x"}),
     ("/files", "POST"): Row(
         "/files", (UPLOAD,), 201, {"data": b"x", "headers": {"Content-Disposition": "attachment; filename=x"}}

@@ -10,6 +10,7 @@ from portal.exceptions import NotFound
 from portal.transfer.errors import Refusal, answer_early, refuse
 from portal.transfer.exchange import Exchange
 from portal.transfer.live import stream_batch
+from portal.transfer.manifest import put_manifest
 from portal.transfer.many import FORM, TAR, post_files
 from portal.transfer.receive import put_part
 from portal.transfer.security import check_host, find_redirect
@@ -63,6 +64,7 @@ ROUTES = [
     Route("stream", ("GET",), "/batches/{id}/stream", stream_batch),
     Route("content", ("GET", "HEAD"), "/files/{id}/content", send_content),
     Route("batch_file", ("PUT",), "/batches/{id}/files/{path}", put_file),
+    Route("manifest", ("PUT",), "/batches/{id}/manifest", put_manifest),
     Route("file", ("POST",), "/files", post_file, shared=True),
     Route("batch_files", ("POST",), "/batches/{id}/files", post_files, shared=True, kinds=(TAR, FORM)),
 ]

@@ -28,14 +28,19 @@ async def post_files(exchange, batch_id):
     stream = Stream(jobs, group, results)
     try:
         await stream.take_in(body, reader)
-        left = body_left(exchange)
-        await results.end({"Connection": "close"} if left else {})
-        if left:
-            await drain(exchange)
+        await end_results(exchange, results)
     finally:
         results.close()
         if group.arrivals or stream.arrival:
             await jobs.close(partial(_close, group, stream.arrival))
+
+
+async def end_results(exchange, results):
+    """Send the end of the results; when body is left that nobody reads, the connection is closed."""
+    left = body_left(exchange)
+    await results.end({"Connection": "close"} if left else {})
+    if left:
+        await drain(exchange)
 
 
 def _begin(exchange, batch_id):

@@ -78,6 +78,7 @@ def describe_whole_files():
     return {
         "/batches/{batch_id}/files": {"post": _post_files()},
         "/batches/{batch_id}/files/{path}": {"put": _put_file()},
+        "/batches/{batch_id}/manifest": {"put": _put_manifest()},
         "/files": {"post": _post_file()},
     }
 
@@ -141,6 +142,32 @@ def _post_file():
         "parameters": [name | {"required": True}, header_parameter("Idempotency-Key"), *_digests()],
         "requestBody": {"required": True, "content": BYTES},
         "responses": _stored("The key was sent before, with these bytes.", REPLAYED) | describe_refusals(POST_PROBLEMS),
+        "security": SECURITY,
+    }
+
+
+def _put_manifest():
+    results = {"$ref": "#/components/schemas/DeclareResults"}
+    problems = {status: text for status, text in MANY_PROBLEMS.items() if status not in (409, 507)}
+    return {
+        "operationId": "put_manifest",
+        "tags": ["batches"],
+        "summary": "Declare any number of files",
+        "description": "A line of JSON for each file, as in the call that declares up to 1,000: `path`, "
+        "`total_size_bytes`, and if you like `sha256` and `content_type`. A result for each line, in order; one that "
+        "cannot be read is `rejected` and the others go on. A stream that breaks off ends with one `rejected` result; "
+        "what was told before stays. With `Accept: application/x-ndjson` each result is a line that comes as soon as "
+        "its file is on record.",
+        "parameters": [path_parameter("batch_id", ID)],
+        # Whatever its media type says; an empty one declares nothing.
+        "requestBody": {"required": False, "content": {"application/x-ndjson": {"schema": {}}, **BYTES}},
+        "responses": {
+            "200": {
+                "description": "A result for each line.",
+                "content": {"application/json": {"schema": results}, "application/x-ndjson": {"schema": {}}},
+            },
+            **describe_refusals(problems | {400: "`invalid`: a bad header.", 405: "Another method."}),
+        },
         "security": SECURITY,
     }
 
