@@ -10,11 +10,15 @@ import sys
 
 import pytest
 
+from portal_client.bundles import BUNDLED_BYTES
 from tests.client.scripted import Scripted
-from tests.client.trees import make_tree, some_files
+from tests.client.trees import make_tree
 from tests.design.modules import ROOT
 from tests.patience import wait_until
+from tests.samples import pattern
 
+#: So many files, too large for bundles, that there is a midst.
+COUNT, SIZE = 150, BUNDLED_BYTES + 1
 PRCTL = ctypes.CDLL(None).prctl
 #: Of linux/prctl.h and linux/capability.h.
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
@@ -62,8 +66,8 @@ def start(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_signal_in_the_midst_stops_and_says_how_to_go_on(start, tmp_path, client, ann_api, number):
-    folder = make_tree(tmp_path / f"folder {number}", some_files(400, size=200))
-    process = start(ann_api.url, ann_api.token, "upload", folder)
+    folder = make_tree(tmp_path / f"folder {number}", {f"{n}.bin": pattern(SIZE, seed=n) for n in range(COUNT)})
+    process = start(ann_api.url, ann_api.token, "upload", folder, "--parallel", 1)
     wait_until(lambda: (batch := client.find_batch(folder.name)) and batch.stored_count > 5)
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
@@ -71,7 +75,7 @@ def test_a_signal_in_the_midst_stops_and_says_how_to_go_on(start, tmp_path, clie
     assert f"Go on with: portal upload '{folder}'" in said
     assert "Traceback" not in said
     before = client.find_batch(folder.name).stored_count
-    assert 5 < before < 400
+    assert 5 < before < COUNT
     process = start(ann_api.url, ann_api.token, "upload", folder, "--json")
     printed, _ = process.communicate(timeout=60)
     members = json.loads(printed)

@@ -251,6 +251,7 @@ def test_a_file_is_known_by_size_and_both_times(tmp_path):
 def test_an_upload_that_is_called_off_goes_on_in_the_next_run(client, ann_api, tmp_path, name, monkeypatch):
     files = some_files(40)
     folder = make_tree(tmp_path / "folder", files)
+    monkeypatch.setattr("portal_client.bundles.BUNDLE_FILES", 1)
     put_file, count = client.put_file, []
 
     def stop_at_ten(*arguments, **options):

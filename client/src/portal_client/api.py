@@ -125,6 +125,13 @@ class Api:
         place = f"/batches/{batch_id}/files/{quote(path, safe='/')}"
         return File.read(self.transport.call("PUT", place, body=body, headers=headers, sent=sent).members)
 
+    def put_bundle(self, batch_id: str, archive: Body) -> list[dict[str, Any]]:
+        """Store the members of a tar in one request; return the result of each, in order."""
+        headers = {"Content-Type": "application/x-tar"}
+        answer = self.transport.call("POST", f"/batches/{batch_id}/files", body=archive, headers=headers)
+        results: list[dict[str, Any]] = answer.members["results"]
+        return results
+
     # Sessions
 
     def open_session(

@@ -22,7 +22,7 @@ class Body(Protocol):
     size: int
 
     def digest(self) -> str:
-        """Return the value of Content-Digest (RFC 9530)."""
+        """Return the value of Content-Digest (RFC 9530), or nothing when it goes without."""
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes."""

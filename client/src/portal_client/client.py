@@ -91,7 +91,8 @@ class PortalClient(Api):
         digests.save()
         if sender.failures:
             raise PortalError(f"{sender.failures[0].detail} ({sender.failures[0].code})")
-        return sender.files[0]
+        assert sender.last is not None  # noqa: S101 - it has not failed
+        return sender.last
 
     def verify_folder(
         self,

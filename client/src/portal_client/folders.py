@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from portal_client.api import Api
+from portal_client.bundles import make_bundles
 from portal_client.crew import Crew, Job
 from portal_client.digests import Digests
 from portal_client.errors import Corrupt
@@ -88,9 +89,10 @@ class FolderUpload:
             yield from self._comparisons(sender)
             for source, file in plan.resume:
                 yield partial(sender.send_large, source, file)
-            for source in plan.send:
-                small = source.size <= limits.chunk_size_bytes
-                yield partial(sender.send_small if small else sender.send_large, source)
+            large = [source for source in plan.send if source.size > limits.chunk_size_bytes]
+            yield from (partial(sender.send_large, source) for source in large)
+            small = (source for source in plan.send if source.size <= limits.chunk_size_bytes)
+            yield from (partial(sender.send_bundle, bundle) for bundle in make_bundles(small))
 
         self._run(sender, crew, jobs())
         if seal and self.report.complete and not self.plan.pending:
@@ -116,7 +118,8 @@ class FolderUpload:
         finally:
             self.digests.save()
             report.failures = sorted([*before, *sender.failures], key=lambda failure: failure.path)
-            report.stored, report.already = len(sender.files), len(sender.files) - sender.sent_files
+            report.stored = len(sender.digests_sent)
+            report.already = report.stored - sender.sent_files
             report.sent_bytes = sender.sent_bytes
             report.seconds = time.monotonic() - self._began
 

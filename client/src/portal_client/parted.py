@@ -66,7 +66,8 @@ class PartedUpload:
         while True:
             if known and known.status == "STORED":
                 if known.sha256 == self.sha256:
-                    self.sender.stored(self.source, known, sent=False)
+                    self.sender.last = known
+                    self.sender.stored(self.source, self.sha256, sent=False)
                 else:
                     self.sender.failed(differs(self.source))
                 return None
@@ -179,4 +180,5 @@ class PartedUpload:
         if file is None:
             self.sender.waiting.append(self)
         else:
-            self.sender.stored(self.source, file)
+            self.sender.last = file
+            self.sender.stored(self.source, self.sha256)

@@ -7,6 +7,7 @@ from functools import partial
 
 from portal_client.api import Api
 from portal_client.bodies import Bytes, read_whole
+from portal_client.bundles import send_bundle
 from portal_client.crew import Crew
 from portal_client.digests import Digests
 from portal_client.errors import (
@@ -38,12 +39,15 @@ class Sender:
     def __init__(self, api: Api, batch_id: str | None, *, crew: Crew, digests: Digests, progress: Progress) -> None:
         self.api, self.batch_id, self.crew, self.digests, self.progress = api, batch_id, crew, digests, progress
         self.digests_sent: dict[str, str] = {}
-        self.files: list[File] = []
         self.failures: list[Failure] = []
+        #: The file of the upload in parts that ended last.
+        self.last: File | None = None
         self.waiting: list[PartedUpload] = []
         self.sent_bytes = self.sent_files = 0
         #: Whether parts go past the portal; found out with the first one.
         self.presigns = True
+        #: Whether the portal takes many files in one request; found out likewise.
+        self.bundles = True
         self._lock = threading.Lock()
 
     def guard(self, source: Source, work: Callable[[], None]) -> None:
@@ -53,10 +57,14 @@ class Sender:
         except SourceFailed as error:
             self.failed(Failure(source.path, error.code, error.detail))
         except ApiError as error:
-            # Of an error that would pass, patience has been tried.
-            if isinstance(error, FATAL) or error.passing:
+            if self.fatal(error):
                 raise
             self.failed(Failure(source.path, error.code, error.detail))
+
+    @staticmethod
+    def fatal(error: ApiError) -> bool:
+        """Whether an error is not of one file alone; of one that would pass, patience has been tried."""
+        return isinstance(error, FATAL) or error.passing
 
     def compare(self, source: Source, file: File) -> None:
         """See whether a stored file has the local one's bytes."""
@@ -64,7 +72,7 @@ class Sender:
 
     def _compare(self, source: Source, file: File) -> None:
         if self.digests.reckon(source) == file.sha256:
-            self.stored(source, file, sent=False)
+            self.stored(source, file.sha256 or "", sent=False)
         else:
             self.failed(differs(source))
 
@@ -77,11 +85,14 @@ class Sender:
         self.progress.start(source.path, source.size)
         data = read_whole(source.file, source.stamp)
         sha256 = hashlib.sha256(data)
-        file = self.api.put_file(
-            self.batch_id, source.path, Bytes(data, sha256.digest()), sent=partial(self.tell, source)
-        )
+        body = Bytes(data, sha256.digest())
+        self.api.put_file(self.batch_id, source.path, body, sent=partial(self.tell, source))
         self.digests.remember(source, sha256.hexdigest())
-        self.stored(source, file)
+        self.stored(source, sha256.hexdigest())
+
+    def send_bundle(self, sources: list[Source]) -> None:
+        """Send small files together."""
+        send_bundle(self, sources)
 
     def send_large(self, source: Source, known: File | None = None) -> None:
         """Send a file in parts, going on with what `known` says is on its way."""
@@ -93,11 +104,10 @@ class Sender:
             self.sent_bytes += size
         self.progress.advance(source.path, size)
 
-    def stored(self, source: Source, file: File, *, sent: bool = True) -> None:
+    def stored(self, source: Source, sha256: str, *, sent: bool = True) -> None:
         """One file is stored."""
         with self._lock:
-            self.digests_sent[source.path] = file.sha256 or ""
-            self.files.append(file)
+            self.digests_sent[source.path] = sha256
             self.sent_files += sent
         self.progress.finish(source.path)
 

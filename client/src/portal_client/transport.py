@@ -93,8 +93,9 @@ class Transport:
         if content is not None:
             body = Bytes(json.dumps(content).encode())
             fields["Content-Type"] = "application/json"
-        if body is not None:
-            fields["Content-Digest"] = body.digest()
+        digest = body.digest() if body is not None else ""
+        if digest:
+            fields["Content-Digest"] = digest
         return self._until_answered(self._pool, method, self.url + path, fields, body, sent)
 
     def send_elsewhere(
