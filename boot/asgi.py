@@ -17,6 +17,7 @@ from django.conf import settings  # noqa: E402
 from django.urls import Resolver404, resolve  # noqa: E402
 from uuid_utils.compat import uuid7  # noqa: E402
 
+from boot.logs import TOKEN  # noqa: E402
 from boot.proxies import apply_forwarded  # noqa: E402
 from boot.stopping import tell_stop  # noqa: E402
 from boot.wsgi_bridge import WsgiBridge  # noqa: E402
@@ -82,10 +83,10 @@ async def _live(receive, send):
 
 
 def read_request_id(scope):
-    """Return the X-Request-Id that came, if it is one plain word of at most 64 characters, else a new one."""
+    """Return the X-Request-Id that came, if it is a plain word of at most 64 characters and no token, or a new one."""
     given = [value for name, value in scope["headers"] if name == b"x-request-id"]
-    if len(given) == 1 and REQUEST_ID_FORM.fullmatch(given[0]):
-        return given[0].decode("ascii")
+    if len(given) == 1 and REQUEST_ID_FORM.fullmatch(given[0]) and not TOKEN.search(text := given[0].decode("ascii")):
+        return text
     return uuid7().hex
 
 

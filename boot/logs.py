@@ -1,7 +1,11 @@
 """Structured logs: one JSON object a line on stderr, with the request's id, never a token or a body."""
 
+import re
+
 import structlog
 
+#: What a token of ours looks like, wherever somebody has put it; a test holds it to portal/services/tokens.py.
+TOKEN = re.compile(r"ptl_[A-Za-z0-9_-]{20,}")
 SHARED = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -9,6 +13,11 @@ SHARED = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
 ]
+
+
+def hide_tokens(logger, name, line):
+    """Take tokens out of a whole line: somebody may have sent one as a part of a path."""
+    return TOKEN.sub("ptl_…", line)
 
 
 def logging_config(level):
@@ -31,6 +40,7 @@ def logging_config(level):
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.JSONRenderer(),
+                    hide_tokens,
                 ],
                 "foreign_pre_chain": SHARED,
             }

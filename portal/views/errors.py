@@ -48,6 +48,9 @@ def _translate(error):
         return Invalid(str(error.detail))
     if isinstance(error, (drf.NotAuthenticated, drf.AuthenticationFailed)):
         return NotAuthenticated()
+    if isinstance(error, drf.UnsupportedMediaType):
+        # DRF's own words repeat what was sent.
+        error.detail = "The Content-Type is not one that is read here."
     if isinstance(error, Http404):
         return NotFound()
     return error

@@ -32,7 +32,7 @@ def test_a_plain_request_id_is_taken_over(target, given):
 
 
 @pytest.mark.parametrize("target", ["/limits", BYTE_DOOR, "/nowhere"])
-@pytest.mark.parametrize("given", [None, "", "a b", "x" * 65, "é", "a\r\nb"])
+@pytest.mark.parametrize("given", [None, "", "a b", "x" * 65, "é", "a\r\nb", f"ptl_{'x' * 43}"])
 def test_any_other_request_id_is_made_new(target, given):
     lines = [] if given is None else [f"X-Request-ID: {given}"]
     made = [call("GET", target, *lines).header("x-request-id") for _ in range(2)]

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from boot.logs import logging_config
+from portal.services.tokens import create_token
 
 
 @pytest.fixture
@@ -79,3 +80,10 @@ def test_djangos_own_lines_do_not_double_ours():
     """Each request has one line; Django's own would add one to every 4xx."""
     loggers = logging_config("INFO")["loggers"]
     assert loggers["django.request"]["level"] == "ERROR"
+
+
+def test_a_token_is_taken_out_wherever_it_is(log, ann):
+    token = create_token(ann.user)[1]
+    structlog.get_logger("portal.tests.logs").info("request", path=f"/files/{token}/content")
+    log.error("%s", [token])
+    assert [line.get("path", line["event"]) for line in log.lines()] == ["/files/ptl_…/content", "['ptl_…']"]

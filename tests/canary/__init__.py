@@ -1,0 +1,1 @@
+"""Secrets sent through everything that can go wrong: none may be found afterwards."""
