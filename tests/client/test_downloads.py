@@ -1,0 +1,116 @@
+"""A batch into a folder: every byte checked, nothing overwritten, nothing outside, gone on with where it broke off."""
+
+import secrets
+
+import pytest
+from urllib3.exceptions import ProtocolError
+
+from portal_client import Corrupt
+from portal_client.downloads import Download
+from portal_client.members import File
+from tests.client.trees import digests, make_tree, some_files
+from tests.samples import pattern
+
+MIB = 2**20
+FILES = some_files(12) | {"sub/large.bin": pattern(3 * MIB), "empty": b""}
+
+
+@pytest.fixture
+def name(client, tmp_path):
+    """A batch of these files."""
+    name = f"batch {secrets.token_hex(4)}"
+    client.upload_folder(make_tree(tmp_path / "folder", FILES), name)
+    return name
+
+
+def contents(folder):
+    """Return paths and bytes of all files below `folder`, hidden ones too."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def test_all_comes_back_and_a_second_run_fetches_nothing(client, name, tmp_path):
+    report = client.download_batch(name, tmp_path / "copy")
+    assert (report.files, report.fetched, report.failures) == (len(FILES), len(FILES), [])
+    assert report.fetched_bytes == sum(map(len, FILES.values()))
+    assert contents(tmp_path / "copy") == FILES
+    again = client.download_batch(name, tmp_path / "copy")
+    assert (again.fetched, again.already, again.fetched_bytes) == (0, len(FILES), 0)
+
+
+def test_it_goes_on_where_the_line_broke_off(client, name, tmp_path, monkeypatch):
+    opened, ranges = client.transport.open, []
+
+    def break_off(path, headers):
+        response = opened(path, headers)
+        ranges.append(headers.get("Range"))
+        stream = response.stream
+
+        def some(size, **options):
+            for number, block in enumerate(stream(size, **options)):
+                if number == 2:
+                    raise ProtocolError("it broke off")
+                yield block
+
+        response.stream = some
+        return response
+
+    monkeypatch.setattr(client.transport, "open", break_off)
+    report = client.download_batch(name, tmp_path / "copy")
+    assert contents(tmp_path / "copy") == FILES
+    assert report.fetched_bytes == sum(map(len, FILES.values()))
+    assert f"bytes={2 * 256 * 2**10}-" in ranges
+
+
+def test_what_an_earlier_run_left_is_gone_on_with(client, name, tmp_path):
+    batch = client.find_batch(name)
+    large = client.file_at(batch.id, "sub/large.bin")
+    make_tree(tmp_path / "copy", {f"sub/.portal-{large.id}.part": FILES["sub/large.bin"][:MIB]})
+    report = client.download_batch(name, tmp_path / "copy")
+    assert contents(tmp_path / "copy") == FILES
+    assert report.fetched_bytes == sum(map(len, FILES.values())) - MIB
+
+
+def test_wrong_bytes_that_were_left_are_found_out_and_the_next_run_mends_it(client, name, tmp_path):
+    large = client.file_at(client.find_batch(name).id, "sub/large.bin")
+    make_tree(tmp_path / "copy", {f"sub/.portal-{large.id}.part": b"wrong"})
+    report = client.download_batch(name, tmp_path / "copy")
+    assert [(failure.path, failure.code) for failure in report.failures] == [("sub/large.bin", "corrupt")]
+    assert not (tmp_path / "copy/sub/large.bin").exists()
+    assert client.download_batch(name, tmp_path / "copy").failures == []
+    assert contents(tmp_path / "copy") == FILES
+
+
+def test_another_file_of_that_name_is_left_as_it_is(client, name, tmp_path):
+    make_tree(tmp_path / "copy", {"sub/large.bin": b"precious"})
+    report = client.download_batch(name, tmp_path / "copy")
+    assert [failure.path for failure in report.failures] == ["sub/large.bin"]
+    assert (tmp_path / "copy/sub/large.bin").read_bytes() == b"precious"
+    assert report.fetched == len(FILES) - 1
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(client, name, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "sub").symlink_to(tmp_path / "outside")
+    report = client.download_batch(name, tmp_path / "copy")
+    assert [failure.path for failure in report.failures] == ["sub/large.bin"]
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["../out", "/etc/passwd", "a/../../out", "a\x00b", "a\\b", ""])
+def test_names_that_lead_out_of_the_folder_are_refused_whatever_the_portal_says(client, tmp_path, path):
+    download = Download(client, None, tmp_path / "copy", digests=None, progress=None)
+    with pytest.raises(Corrupt):
+        download._place(path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_without_a_path_are_called_as_in_the_receipt(client, ann_api, tmp_path):
+    batch = client.create_batch(secrets.token_hex(8))
+    file = File.read(ann_api.store(b"x", batch_id=batch.id, original_filename="a/b"))
+    client.download_batch(batch.id, tmp_path / "copy")
+    client.seal(batch.id)
+    assert contents(tmp_path / "copy") == {f"{file.id}/a_b": b"x"}
+    assert client.verify_folder(tmp_path / "copy", batch.id).equal
+    assert digests({file.listed_as: b"x"})[file.listed_as] == file.sha256
