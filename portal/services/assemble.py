@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 
@@ -12,7 +13,7 @@ from portal import exceptions, metrics
 from portal.exceptions import StatusConflict
 from portal.models import UploadSession
 from portal.services import cleanup
-from portal.services.outcomes import record_failed, record_stored, return_parts
+from portal.services.outcomes import record_failed, record_stored, record_stored_together, return_parts
 from portal.services.space import storage_errors
 from portal.storage.base import PartsChanged, RangeBusy
 
@@ -31,30 +32,54 @@ def work_claim(claim, *, storage):
     Afterwards the session is COMPLETE or FAILED, or it is FINALIZING still: a fault of the storage is tried again
     later, and a claim that was lost is somebody else's work.
     """
-    began = time.monotonic()
-    try:
-        _work(claim, storage)
-    except StatusConflict:
-        logger.info("claim of session %s was lost", claim.session.pk)
-    finally:
+    work_claims([claim], storage=storage)
+
+
+def work_claims(claims, *, storage):
+    """Do what `work_claim` does for several sessions of one batch, and record what they come to together.
+
+    The file of each is held open until then.
+    """
+    began, ready = time.monotonic(), []
+    with ExitStack() as holds:
+        for claim in claims:
+            with _lost_claim_told(claim):
+                sha256 = _make_ready(claim, storage, holds)
+                if sha256:
+                    ready.append((claim, sha256))
+        # The locks on the files are kept until the outcome of this is known.
+        _publish(ready, storage)
+    for claim in claims:
         metrics.observe(metrics.FINALIZE_SECONDS, (claim.session.status,), time.monotonic() - began)
 
 
-def _work(claim, storage):
+@contextmanager
+def _lost_claim_told(claim):
+    try:
+        yield
+    except StatusConflict:
+        logger.info("claim of session %s was lost", claim.session.pk)
+
+
+def _make_ready(claim, storage, holds):
+    """Return the SHA-256 of the file once its bytes are durable at their destination, its lock kept in `holds`.
+
+    None when it did not come to that: what became of it is on record then.
+    """
     session = claim.session
     parts = list(session.parts.order_by("number").values_list("number", "size_bytes", "blake3", "etag"))
     etags = [(number, etag) for number, _, _, etag in parts]
     hold = partial(storage.hold, session.staging_key, session.object_key, upload=session.upload_id, etags=etags)
     try:
-        with storage_errors(), hold() as held:
+        with storage_errors(), ExitStack() as mine:
+            held = mine.enter_context(hold())
             claim.beat()
             failure, sha256 = _verify(session, parts, held, claim)
             if failure is None:
                 held.publish()
-                # The lock on the file is kept until the outcome of this is known.
-                _publish(claim, sha256, storage)
-            else:
-                _fail(claim, failure)
+                holds.push(mine.pop_all())
+                return sha256
+            _fail(claim, failure)
     except RangeBusy:
         claim.put_off(timedelta(seconds=1), count=False)
     except PartsChanged as error:
@@ -69,8 +94,8 @@ def _work(claim, storage):
     except (exceptions.StorageUnavailable, exceptions.OutOfSpace):
         _wait_out(claim)
     else:
-        if failure is not None:
-            cleanup.remove_bytes(session, storage=storage, to_trash=failure is exceptions.BytesDamaged)
+        cleanup.remove_bytes(session, storage=storage, to_trash=failure is exceptions.BytesDamaged)
+    return None
 
 
 def _is_lost(session, storage):
@@ -96,14 +121,30 @@ def _verify(session, parts, held, claim):
     return None, sha256
 
 
-def _publish(claim, sha256, storage):
-    """Record the file as STORED; when the answer to COMMIT is lost, the row itself says what became of it."""
-    session = claim.session
+def _publish(ready, storage):
+    """Record the files of `ready`, pairs of claim and SHA-256, as STORED: together, or one by one if one is lost."""
+    if len(ready) > 1:
+        outcomes = [(claim.session, sha256, claim.held) for claim, sha256 in ready]
+        try:
+            return _record([claim.session for claim, _ in ready], record_stored_together, outcomes, storage=storage)
+        except StatusConflict:
+            for claim, _ in ready:
+                claim.session.refresh_from_db(from_queryset=UploadSession.objects.select_related("file__owner"))
+    for claim, sha256 in ready:
+        with _lost_claim_told(claim):
+            session = claim.session
+            _record([session], record_stored, session, sha256=sha256, storage=storage, where=claim.held)
+    return None
+
+
+def _record(sessions, record, *args, **options):
+    """Call `record`; when the answer to COMMIT is lost, the rows themselves say what became of them."""
     try:
-        record_stored(session, sha256=sha256, storage=storage, where=claim.held)
+        record(*args, **options)
     except (OperationalError, InterfaceError):
         connection.close()
-        if UploadSession.objects.get(pk=session.pk).status != UploadSession.Status.COMPLETE:
+        keys = [session.pk for session in sessions]
+        if UploadSession.objects.filter(pk__in=keys, status=UploadSession.Status.COMPLETE).count() < len(keys):
             raise
 
 

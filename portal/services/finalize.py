@@ -8,7 +8,7 @@ from django.conf import settings
 from portal import exceptions
 from portal.exceptions import MissingParts, NotFound, SessionClosed, StatusConflict
 from portal.models import UploadSession
-from portal.services.assemble import work_claim
+from portal.services.assemble import work_claim, work_claims
 from portal.services.claims import claim_session, take_over
 from portal.services.presign import pick_up_parts, still_missing
 from portal.services.sessions import read_again
@@ -24,6 +24,8 @@ POLL_SECONDS = 0.05
 QUICK_BYTES = 8 * 2**20
 #: After so long a call for many leaves the rest to the worker.
 MANY_SECONDS = 20
+#: So many of them are recorded together, and held open until then.
+GROUP = 64
 _slots = threading.BoundedSemaphore(2)
 _waiters = threading.BoundedSemaphore(4)
 
@@ -50,23 +52,38 @@ def finalize_session(session, *, storage):
 def finalize_many(batch, session_ids, *, storage):
     """Finalize sessions of a batch; return for each id, in order, its file, None while it goes on, or the PortalError.
 
-    Waits for nobody, and hashes only small files itself: the worker takes the rest.
+    Waits for nobody, and hashes only small files itself, a group at a time: the worker takes the rest.
     """
-    known = UploadSession.objects.filter(pk__in=session_ids, file__batch=batch).select_related("file__owner")
-    sessions = {session.pk: session for session in known}
     until = time.monotonic() + MANY_SECONDS
-    return [_finalize_one(sessions.get(pk), storage, until) for pk in session_ids]
+    outcomes = {}
+    wanted = list(dict.fromkeys(session_ids))
+    for start in range(0, len(wanted), GROUP):
+        outcomes |= _finalize_group(batch, wanted[start : start + GROUP], storage, until)
+    return [outcomes[pk] for pk in session_ids]
 
 
-def _finalize_one(session, storage, until):
-    try:
-        if session is None:
-            raise NotFound
-        claim = _claim_if_open(session, storage)
-        if claim is not None and session.total_size_bytes <= QUICK_BYTES and time.monotonic() < until:
-            _work_quickly(claim, storage)
+def _finalize_group(batch, session_ids, storage, until):
+    known = UploadSession.objects.filter(file__batch=batch).select_related("file__owner")
+    sessions, outcomes, claims = known.in_bulk(session_ids), {}, []
+    for pk in session_ids:
+        try:
+            if pk not in sessions:
+                raise NotFound
+            claim = _claim_if_open(sessions[pk], storage)
+        except exceptions.PortalError as error:
+            outcomes[pk] = error
+            continue
+        if claim is not None and claim.session.total_size_bytes <= QUICK_BYTES and time.monotonic() < until:
+            claims.append(claim)
         elif claim is not None:
             claim.leave()
+    if claims:
+        _work_quickly(claims, storage)
+    return {pk: outcomes.get(pk) or _outcome_or_error(sessions[pk]) for pk in session_ids}
+
+
+def _outcome_or_error(session):
+    try:
         return _outcome(session)
     except exceptions.PortalError as error:
         return error
@@ -104,7 +121,7 @@ def _work_or_leave(claim, storage):
     """Do the work here when it is short, or a slot is free; else leave it to the worker at once."""
     size = claim.session.total_size_bytes
     if size <= QUICK_BYTES:
-        _work_quickly(claim, storage)
+        _work_quickly([claim], storage)
     elif size <= settings.PORTAL_FINALIZE_INLINE_BYTES and _slots.acquire(blocking=False):
         try:
             work_claim(claim, storage=storage)
@@ -114,12 +131,13 @@ def _work_or_leave(claim, storage):
         claim.leave()
 
 
-def _work_quickly(claim, storage):
+def _work_quickly(claims, storage):
     try:
         with storage_turn(storage):
-            work_claim(claim, storage=storage)
+            work_claims(claims, storage=storage)
     except exceptions.StorageUnavailable:
-        claim.leave()
+        for claim in claims:
+            claim.leave()
 
 
 def _wait_for_outcome(session):

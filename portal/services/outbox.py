@@ -6,18 +6,16 @@ from uuid_utils.compat import uuid7
 from portal.models import OutboxEvent, UploadBatch
 
 
-def record_file_uploaded(session, file, storage):
-    """Write `file.uploaded` for `file`, which has just become STORED in `storage` by `session`."""
-    _record(OutboxEvent.Type.FILE_UPLOADED, session, file, _stored_members(file, storage))
-
-
 def record_files_uploaded(files, storage):
-    """Write `file.uploaded` for each of `files`, just STORED in `storage` without a session; one statement."""
+    """Write `file.uploaded` for each of `files`, just STORED in `storage`; one statement.
+
+    The event tells of the session that carried the file, or of the file itself if it came whole.
+    """
     kind = OutboxEvent.Type.FILE_UPLOADED
-    # Without a session the file itself is what the event tells of: it becomes STORED once.
-    events = [
-        _fill(_event_of(kind, file, file.pk), _stored_members(file, storage) | _actor_members(file)) for file in files
-    ]
+    events = []
+    for file in files:
+        members = _stored_members(file, storage) | _actor_members(file)
+        events.append(_fill(_event_of(kind, file, file.session_id or file.pk), members))
     OutboxEvent.objects.bulk_create(events)
 
 
@@ -44,10 +42,6 @@ def record_batch_completed(batch_id):
         event_type=OutboxEvent.Type.BATCH_COMPLETED, owner_id=batch.owner_id, subject_id=batch.pk, batch_id=batch.pk
     )
     _save(event, {"batch": members})
-
-
-def _record(event_type, session, file, members):
-    _save(_event_of(event_type, file, session.pk), members | _actor_members(file))
 
 
 def _event_of(event_type, file, subject_id):

@@ -14,6 +14,8 @@ from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, update_batc
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, insert_stored
 
+# After a StatusConflict, the rows in memory that were moved before it differ from those in the database.
+
 
 class Overshoot(Exception):
     """Together they are more files than the batch expects: those that are too many must be refused one by one."""
@@ -24,23 +26,34 @@ def record_stored(session, *, sha256, storage, where):
 
     The bytes are durable at `session.object_key` before this is called.
     """
-    file = session.file
+    record_stored_together([(session, sha256, where)], storage=storage)
+
+
+def record_stored_together(outcomes, *, storage):
+    """Do what `record_stored` does for several `(session, sha256, where)` of one batch, all or none, counted once."""
+    files = [session.file for session, _, _ in outcomes]
+    size = sum(file.size_bytes for file in files)
     with write_transaction():
-        advance(session, UploadSession.Status.COMPLETE, where=where, claim_token=None, lease_until=None)
-        file.sha256, file.storage_backend, file.storage_key = sha256, storage.backend, session.object_key
-        file.stored_at, file.error = timezone.now(), None
-        advance(
-            file,
-            IngestFile.Status.STORED,
-            sha256=sha256,
-            storage_backend=storage.backend,
-            storage_key=session.object_key,
-            stored_at=file.stored_at,
-            error=None,
-        )
-        outbox.record_file_uploaded(session, file, storage)
-        update_batch_counters(file.batch_id, stored=1, stored_bytes=file.size_bytes)
-    _tell_stored(1, file.size_bytes)
+        for session, _, where in outcomes:
+            advance(session, UploadSession.Status.COMPLETE, where=where, claim_token=None, lease_until=None)
+        for session, sha256, _ in outcomes:
+            _store_file(session, sha256, storage)
+        outbox.record_files_uploaded(files, storage)
+        update_batch_counters(files[0].batch_id, stored=len(files), stored_bytes=size)
+    _tell_stored(len(files), size)
+
+
+def _store_file(session, sha256, storage):
+    stored = {
+        "sha256": sha256,
+        "storage_backend": storage.backend,
+        "storage_key": session.object_key,
+        "stored_at": timezone.now(),
+        "error": None,
+    }
+    for name, value in stored.items():
+        setattr(session.file, name, value)
+    advance(session.file, IngestFile.Status.STORED, **stored)
 
 
 def record_failed(session, to, *, code, detail, where=None):
@@ -52,10 +65,7 @@ def record_failed(session, to, *, code, detail, where=None):
 
 
 def record_failed_together(sessions, to, *, code, detail, where=None):
-    """Do what `record_failed` does for several sessions of one batch, all or none, and count them once.
-
-    Afterwards, or after StatusConflict, the sessions in memory may differ from their rows.
-    """
+    """Do what `record_failed` does for several sessions of one batch, all or none, and count them once."""
     error = {"code": code, "detail": detail}
     with write_transaction():
         for session in sessions:

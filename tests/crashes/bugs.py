@@ -52,9 +52,8 @@ OPENING = """    with storage_turn(storage), storage_errors():
         raise StorageUnavailable("The storage took too long to open the session; try again.")
 """
 MOVE = "                held.publish()\n"
-KEPT = "                # The lock on the file is kept until the outcome of this is known.\n"
-PUBLISH = "                _publish(claim, sha256, storage)\n"
-COUNTING = "        update_batch_counters(file.batch_id, stored=1, stored_bytes=file.size_bytes)\n"
+EARLY = "                _publish([(claim, sha256)], storage)\n"
+COUNTING = "        update_batch_counters(files[0].batch_id, stored=len(files), stored_bytes=size)\n"
 
 BUGS = (
     Bug(
@@ -81,7 +80,7 @@ BUGS = (
     ),
     Bug(
         "row before bytes: STORED before the rename",
-        ((ASSEMBLE, MOVE + KEPT + PUBLISH, PUBLISH + MOVE),),
+        ((ASSEMBLE, MOVE, EARLY + MOVE),),
         both("every_call finalize", "call_order", "services", "kills"),
     ),
     Bug(

@@ -118,5 +118,5 @@ def test_each_try_of_a_file_has_an_event_of_its_own(ann, storage):
 def test_a_second_event_for_the_same_change_is_refused_by_the_database(ann, storage):
     file = store_file(ann, storage)
     with pytest.raises(IntegrityError), transaction.atomic():
-        outbox.record_file_uploaded(file.sessions.get(), file, storage)
+        outbox.record_files_uploaded([file], storage)
     assert OutboxEvent.objects.count() == 1
