@@ -11,6 +11,7 @@ from portal.models import IngestFile, UploadSession
 from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, update_batch_counters
 from portal.services.limits import choose_chunk_size
+from portal.services.openings import open_expected
 from portal.services.paths import OPEN_TO
 from portal.services.sessions import create_session
 from portal.services.transactions import write_transaction
@@ -20,6 +21,8 @@ Status = IngestFile.Status
 
 #: How often entries are looked at anew whose paths change at the same time.
 TRIES = 5
+#: So many sessions are opened in one transaction.
+GROUP = 100
 
 
 @dataclass
@@ -58,10 +61,9 @@ def declare_files(caller, batch, entries, *, storage, open_sessions=False):
     for entry in entries:
         if entry.pending:
             entry.error = StatusConflict("This path keeps changing; declare it again.")
-    if open_sessions:
-        for entry in entries:
-            if entry.action == "upload":
-                _open_session(caller, batch, entry, storage)
+    wanted = [entry for entry in entries if open_sessions and entry.action == "upload"]
+    for start in range(0, len(wanted), GROUP):
+        _open_sessions(caller, batch, wanted[start : start + GROUP], storage)
 
 
 def _declare(caller, batch, entries):
@@ -152,6 +154,20 @@ def _record(batch, new, again):
             total_bytes=gained,
             open_to=TO_JOIN if new else TO_REOPEN,
         )
+
+
+def _open_sessions(caller, batch, entries, storage):
+    try:
+        opened = open_expected(caller, batch, {entry.file_id for entry in entries}, storage=storage)
+        for entry in entries:
+            entry.session = opened[entry.file_id]
+    except Conflict:
+        # Somebody else came to one of them first: each for itself.
+        for entry in entries:
+            _open_session(caller, batch, entry, storage)
+    except PortalError as error:
+        for entry in entries:
+            entry.action, entry.error = "", error
 
 
 def _open_session(caller, batch, entry, storage):

@@ -1,29 +1,22 @@
 """Upload sessions: open one, look at it, abort it."""
 
-import time
-
 from django.db import IntegrityError
 from django.db.models import Q
-from django.utils import timezone
 
 from portal import access
-from portal.exceptions import NotFound, PathTaken, SessionClosed, StatusConflict, StorageUnavailable
+from portal.exceptions import NotFound, PathTaken, SessionClosed, StatusConflict
 from portal.models import IngestFile, UploadPart, UploadSession
 from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.services.batches import TO_JOIN, refuse_closed, update_batch_counters
-from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
+from portal.services.limits import choose_chunk_size
+from portal.services.openings import make_staging, new_session
 from portal.services.outcomes import record_aborted
 from portal.services.pages import read_page
 from portal.services.paths import OPEN_TO, matches
-from portal.services.space import refuse_when_full, storage_errors, storage_turn
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
-from portal.storage.keys import object_key_of
 
 EXPECTED, FAILED = IngestFile.Status.EXPECTED, IngestFile.Status.FAILED
-
-#: Clean-up may take bytes that no row names after a day; an opening must be over long before.
-OPENING_LIMIT_SECONDS = 3600
 
 
 def create_session(
@@ -51,24 +44,10 @@ def create_session(
     file = _file_on_path(batch, path, total_size_bytes, sha256)
     if batch:
         refuse_closed(batch, OPEN_TO[file.status] if file else TO_JOIN)
-    session = UploadSession(
-        owner=caller.user,
-        chunk_size_bytes=chunk_size,
-        total_parts=count_parts(total_size_bytes, chunk_size),
-        total_size_bytes=total_size_bytes,
-        declared_sha256=sha256 or (file.declared_sha256 if file and file.status == EXPECTED else ""),
-        expires_at=timezone.now() + session_lifetime(),
-    )
+    declared = file.declared_sha256 if file and file.status == EXPECTED else ""
+    session = new_session(caller, total_size_bytes, chunk_size=chunk_size, sha256=sha256 or declared)
     # 1 The staging file is durable before the row that names it; parts never create it.
-    began = time.monotonic()
-    refuse_when_full(storage)
-    with storage_turn(storage), storage_errors():
-        session.upload_id = storage.create_staging(session.staging_key, single=session.total_parts <= 1)
-    if not storage.locks:
-        # The bytes are at the place of the object from the first one on: the row must name it.
-        session.object_key = object_key_of(session.staging_key)
-    if time.monotonic() - began > OPENING_LIMIT_SECONDS:
-        raise StorageUnavailable("The storage took too long to open the session; try again.")
+    make_staging(session, storage=storage)
     # 2 File, session, kept answer, counters: together or not at all.
     described = {
         "original_filename": original_filename,

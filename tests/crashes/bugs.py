@@ -43,14 +43,7 @@ FENCE = """                with write_transaction():
                     raise_fence(self.session_id)
                 self._look_again()
 """
-OPENING = """    with storage_turn(storage), storage_errors():
-        session.upload_id = storage.create_staging(session.staging_key, single=session.total_parts <= 1)
-    if not storage.locks:
-        # The bytes are at the place of the object from the first one on: the row must name it.
-        session.object_key = object_key_of(session.staging_key)
-    if time.monotonic() - began > OPENING_LIMIT_SECONDS:
-        raise StorageUnavailable("The storage took too long to open the session; try again.")
-"""
+OPENING = "    make_staging(session, storage=storage)\n"
 MOVE = "                held.publish()\n"
 EARLY = "                _publish([(claim, sha256)], storage)\n"
 COUNTING = "        update_batch_counters(files[0].batch_id, stored=len(files), stored_bytes=size)\n"

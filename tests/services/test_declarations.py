@@ -17,8 +17,9 @@ from portal.services.receipts import get_receipt
 from portal.services.seals import seal_batch
 from portal.services.sessions import abort_session
 from portal.services.whole_files import begin_files
+from portal.storage import base
 from tests.samples import make_batch, open_session, ready_session, store_file
-from tests.services.situations import counters, drift, event_types, just_before, seen_transactions
+from tests.services.situations import counters, drift, event_types, failing, just_before, seen_transactions
 
 DATA = b"data"
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -115,6 +116,27 @@ def test_sessions_are_opened_with_the_call_and_resumed_by_the_next(ann, storage)
     assert answers(again) == ["resume"] * 3
     assert [entry.session.pk for entry in again] == [entry.session.pk for entry in first]
     assert (counters(batch), UploadSession.objects.count(), drift()) == ((3, 0, 0, 3), 3, [])
+
+
+def test_sessions_of_a_group_are_opened_in_one_transaction(ann, storage, monkeypatch):
+    monkeypatch.setattr(declarations, "GROUP", 2)
+    batch = make_batch(ann)
+    with seen_transactions() as transactions:
+        entries = declare(ann, batch, storage, ("a", 4), ("b", 4), ("a", 4), ("c", 4), ("b", 4), open_sessions=True)
+    opening = [statements for statements in transactions if any("portal_uploadsession" in sql for sql in statements)]
+    assert len(opening) == 2
+    assert [entry.session.file_id for entry in entries] == [entry.file_id for entry in entries]
+    assert (UploadSession.objects.count(), counters(batch), drift()) == (3, (3, 0, 0, 3), [])
+
+
+def test_a_storage_that_is_full_rejects_and_what_was_declared_stays(ann, storage, monkeypatch):
+    batch = make_batch(ann)
+    monkeypatch.setattr(storage, "create_staging", failing(base.NoSpace("full")))
+    entries = declare(ann, batch, storage, ("a", 4), ("b", 4), open_sessions=True)
+    assert answers(entries) == ["insufficient_storage"] * 2
+    assert (counters(batch), UploadSession.objects.count()) == ((2, 0, 0, 2), 0)
+    monkeypatch.undo()
+    assert answers(declare(ann, batch, storage, ("a", 4), open_sessions=True)) == ["upload"]
 
 
 def test_a_session_carries_on_what_was_declared(ann, storage):
@@ -249,6 +271,7 @@ def test_a_session_that_another_call_opens_first_is_resumed(ann, storage, monkey
     batch = make_batch(ann)
     opened = []
     faster = lambda: opened.append(open_session(ann, storage, size=4, batch=batch, path="a"))  # noqa: E731
-    just_before(monkeypatch, declarations, "create_session", faster)
-    (entry,) = declare(ann, batch, storage, ("a", 4), open_sessions=True)
+    just_before(monkeypatch, declarations, "open_expected", faster)
+    entry, other = declare(ann, batch, storage, ("a", 4), ("b", 4), open_sessions=True)
     assert (entry.action, entry.session.pk) == ("resume", opened[0].pk)
+    assert (other.action, other.session.file.path) == ("upload", "b")

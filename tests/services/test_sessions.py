@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from portal import exceptions
 from portal.models import IngestFile, UploadBatch, UploadSession
-from portal.services import sessions
+from portal.services import openings
 from portal.services.finalize import finalize_session
 from portal.services.sessions import list_sessions, missing_ranges, received_ranges
 from portal.storage import base
@@ -81,7 +81,7 @@ def test_a_staging_file_that_cannot_be_made_leaves_no_row(ann, storage, monkeypa
 
 def test_an_opening_that_takes_too_long_gives_up_before_it_writes_a_row(ann, storage, monkeypatch):
     # Clean-up may take the bytes of an opening that has no row for a day.
-    monkeypatch.setattr(sessions, "OPENING_LIMIT_SECONDS", -1)
+    monkeypatch.setattr(openings, "OPENING_LIMIT_SECONDS", -1)
     with pytest.raises(exceptions.StorageUnavailable):
         open_session(ann, storage)
     assert nothing_was_made()
