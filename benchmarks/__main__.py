@@ -15,7 +15,18 @@ from benchmarks.measure import describe_machine, say
 from benchmarks.peers import TOOLS
 
 #: In the order of their numbers; each module has a docstring that says the question, and `measure(run)`.
-QUESTIONS = ("uploads", "finalize", "memory", "batches", "lists", "requests_rate", "slow_clients", "events")
+QUESTIONS = (
+    "uploads",
+    "finalize",
+    "memory",
+    "batches",
+    "lists",
+    "requests_rate",
+    "slow_clients",
+    "events",
+    "s3",
+    "scale",
+)
 
 
 @dataclass

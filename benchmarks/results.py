@@ -25,11 +25,15 @@ Queries per call: counted and held by tests, `tests/services/test_query_counts.p
 def write(question, answer, *, run, machine, started, load):
     """Put the section of `question` (a module) in its place in the page."""
     sections = _sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
-    number = re.match(r"Question (\d)", question.__doc__)[1]
+    number = re.match(r"Question (\d+)", question.__doc__)[1]
     name = f"{number} {question.__name__.rpartition('.')[2]}"
     sections[name] = _section(name, question, answer, run, machine, started, load)
     sections["8 queries"] = QUERIES
-    PAGE.write_text("\n".join([HEAD, *(sections[name] for name in sorted(sections))]), encoding="utf-8")
+    PAGE.write_text("\n".join([HEAD, *(sections[name] for name in sorted(sections, key=_number))]), encoding="utf-8")
+
+
+def _number(name):
+    return int(name.split()[0])
 
 
 def _sections(text):

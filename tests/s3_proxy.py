@@ -10,10 +10,12 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-#: What can happen to one request; but for "lost", "cut_answer" and "delay" the store hears nothing, or not all.
-FAULTS = ("delay", "reset", "500", "503", "cut_request", "cut_answer", "lost", "error_in_200")
+#: What can happen to one request; but for "lost", "cut_answer", "delay" and "hang" the store hears nothing, or not all.
+FAULTS = ("delay", "hang", "reset", "500", "503", "cut_request", "cut_answer", "lost", "error_in_200")
 ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>made by a test</Message></Error>"
 DELAY_SECONDS = 0.2
+#: Longer than the client waits for an answer: tests make that a second.
+HANG_SECONDS = 1.3
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,8 +28,8 @@ class Handler(BaseHTTPRequestHandler):
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = proxy.decide(self.command, self.path, len(body))
-        if fault == "delay":
-            time.sleep(DELAY_SECONDS)
+        if fault in ("delay", "hang"):
+            time.sleep(DELAY_SECONDS if fault == "delay" else HANG_SECONDS)
         if fault in ("500", "503"):
             code = "InternalError" if fault == "500" else "SlowDown"
             return self.answer(int(fault), {"Content-Type": "application/xml"}, ERROR.format(code).encode())

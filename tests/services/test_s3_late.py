@@ -9,7 +9,15 @@ import requests
 from botocore.exceptions import ClientError
 from django.db.models.functions import Now
 
-from portal.exceptions import MissingParts, OutOfSpace, PartBusy, PortalError, SessionClosed, StorageUnavailable
+from portal.exceptions import (
+    MissingParts,
+    OutOfSpace,
+    PartBusy,
+    PortalError,
+    SessionClosed,
+    StorageError,
+    StorageUnavailable,
+)
 from portal.models import PartClaim, UploadSession
 from portal.services import cleanup, finalize, part_claims, whole_files
 from portal.services.arrivals import Arrival
@@ -234,6 +242,16 @@ def test_a_gateway_that_knows_nothing_is_a_fault_and_loses_nothing(ann, storage,
             open_session(ann, storage, size=len(DATA), chunk_size_bytes=CHUNK)
     UploadSession.objects.update(lease_until=session.created_at)
     assert finalize_session(session_row(session), storage=storage).status == "STORED"
+
+
+def test_a_store_that_refuses_the_parts_for_good_fails_the_file_when_its_time_is_over(ann, storage, monkeypatch):
+    session = ready_session(ann, storage, DATA, chunk_size_bytes=CHUNK)
+    answers(monkeypatch, storage, "complete_multipart_upload", "EntityTooSmall", 400)
+    assert finalize_session(session, storage=storage) is None
+    UploadSession.objects.update(lease_until=session.created_at, expires_at=session.created_at)
+    with pytest.raises(StorageError):
+        finalize_session(session_row(session), storage=storage)
+    assert session_row(session).file.error["code"] == "storage_error"
 
 
 def test_a_whole_file_whose_answer_was_lost_is_there(ann, storage, ministack, bucket, monkeypatch):
