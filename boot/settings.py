@@ -74,6 +74,12 @@ class Base(Configuration):
     )
     PORTAL_SESSION_TTL_HOURS = environment.read_int("PORTAL_SESSION_TTL_HOURS", 168)
     PORTAL_MIN_FREE_BYTES = environment.read_int("PORTAL_MIN_FREE_BYTES", 256 * 2**20)
+    #: Of each owner; 0 is none.
+    PORTAL_QUOTA_BYTES = environment.read_int("PORTAL_QUOTA_BYTES", 0)
+    PORTAL_QUOTA_OPEN_SESSIONS = environment.read_int("PORTAL_QUOTA_OPEN_SESSIONS", 0)
+    PORTAL_QUOTA_BATCH_FILES = environment.read_int("PORTAL_QUOTA_BATCH_FILES", 0)
+    #: Requests a second that one token may make of one server process; 0 is no limit.
+    PORTAL_RATE_LIMIT = environment.read_int("PORTAL_RATE_LIMIT", 0)
     PORTAL_FINALIZE_INLINE_BYTES = environment.read_int("PORTAL_FINALIZE_INLINE_BYTES", 256 * 2**20)
     #: What becomes of a download where the store can sign URLs.
     PORTAL_DOWNLOAD = environment.read_choice("PORTAL_DOWNLOAD", "redirect", "redirect", "proxy")

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db import DataError
-from django.db.models import Q
+from django.db.models import Q, UUIDField
 from django.shortcuts import redirect
 from django.utils.html import format_html
 
@@ -18,6 +18,7 @@ from portal.models import (
     IngestFile,
     ManifestBlock,
     OutboxEvent,
+    OwnerUsage,
     PartClaim,
     Recount,
     UploadBatch,
@@ -45,9 +46,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     list_per_page = 50
     #: Counting a table of millions of rows for a headline is not worth it.
     show_full_result_count = False
-    ordering = ("-id",)
+    ordering = ("-pk",)
     #: The columns that a whole id is looked for in.
-    search_ids: tuple[str, ...] = ("id",)
+    search_ids: tuple[str, ...] = ("pk",)
 
     def changelist_view(self, request, extra_context=None):
         """Show the list; an address made by hand, whose values no column can hold, leads back to the whole list."""
@@ -63,6 +64,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             wanted = UUID(search_term.strip())
         except ValueError:
             return super().get_search_results(request, queryset, search_term)
+        if not isinstance(self.opts.pk, UUIDField):
+            return queryset.none(), False
         named = Q.create([(name, wanted) for name in self.search_ids], connector=Q.OR)
         return queryset.filter(named), False
 
@@ -261,10 +264,7 @@ class EndpointAdmin(ReadOnlyAdmin):
 
 
 # Rows that say all that there is to say by their names.
-admin.site.register([EventCounter, Recount, WorkerBeat], ReadOnlyAdmin)
-
-
-admin.site.register(ManifestBlock, ReadOnlyAdmin)
+admin.site.register([EventCounter, ManifestBlock, OwnerUsage, Recount, WorkerBeat], ReadOnlyAdmin)
 
 
 @admin.register(ApiToken)

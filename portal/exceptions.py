@@ -234,6 +234,21 @@ class Sha256Mismatch(Unprocessable):
     detail = "The bytes do not have the SHA-256 that was declared; the file is FAILED."
 
 
+# TooMany
+
+
+class QuotaExceeded(TooMany):
+    """`quota` says which: bytes, open_sessions or batch_files; `limit`, `used` and `wanted` are of that."""
+
+    code = "quota_exceeded"
+    detail = "This is more than is left of a quota."
+
+
+class RateLimited(TooMany):
+    code = "rate_limited"
+    detail = "These are more requests than a token may make; wait."
+
+
 # TooLarge
 
 

@@ -37,7 +37,7 @@ HTTP_SECONDS = Metric(
 HTTP_RECEIVED = Metric("portal_http_received_bytes_total", COUNTER, "Bytes of request bodies.", ("route",))
 HTTP_SENT = Metric("portal_http_sent_bytes_total", COUNTER, "Bytes of answers' bodies.", ("route",))
 FILES_ENDED = Metric("portal_files_total", COUNTER, "Files that became STORED or FAILED.", ("status",))
-FILE_BYTES = Metric("portal_stored_bytes_total", COUNTER, "Bytes of files that became STORED.")
+FILE_BYTES = Metric("portal_files_bytes_total", COUNTER, "Bytes of files that became STORED.")
 FINALIZE_SECONDS = Metric(
     "portal_finalize_seconds",
     HISTOGRAM,
@@ -64,6 +64,8 @@ CLAIM_AGE = Metric(
     ("kind",),
 )
 OVERDUE = Metric("portal_overdue_sessions", GAUGE, "Open sessions past their lifetime.")
+STORED_FILES = Metric("portal_stored_files", GAUGE, "STORED files.")
+STORED_BYTES = Metric("portal_stored_bytes", GAUGE, "Bytes of STORED files.")
 DRIFT = Metric("portal_drift", GAUGE, "Counters that differed from the rows in the last whole recount.")
 RECOUNT_AGE = Metric("portal_recount_age_seconds", GAUGE, "Seconds since the last whole recount ended.")
 WORKERS = Metric("portal_workers", GAUGE, "Workers, by whether they were heard of lately.", ("state",))
@@ -84,6 +86,8 @@ METRICS = (
     OUTBOX_AGE,
     CLAIM_AGE,
     OVERDUE,
+    STORED_FILES,
+    STORED_BYTES,
     DRIFT,
     RECOUNT_AGE,
     WORKERS,
@@ -96,6 +100,16 @@ tallies = Tallies()
 def count(*amounts):
     """Add to counters; each of `amounts` is `(metric, labels, amount)`."""
     tallies.add(((metric.name, *labels), amount) for metric, labels, amount in amounts)
+
+
+def count_stored(files, size):
+    """So many files, of `size` bytes together, became STORED."""
+    count((FILES_ENDED, ("STORED",), files), (FILE_BYTES, (), size))
+
+
+def count_failed(files):
+    """So many files became FAILED."""
+    count((FILES_ENDED, ("FAILED",), files))
 
 
 def observe(metric, labels, value):

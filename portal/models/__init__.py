@@ -10,6 +10,7 @@ from portal.models.outbox import EventCounter, OutboxEvent
 from portal.models.parts import PartClaim, UploadPart
 from portal.models.sessions import UploadSession
 from portal.models.tokens import ApiToken
+from portal.models.usage import OwnerUsage
 from portal.models.workers import Recount, WorkerBeat
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "IngestFile",
     "ManifestBlock",
     "OutboxEvent",
+    "OwnerUsage",
     "PartClaim",
     "Recount",
     "UploadBatch",

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from portal.exceptions import BodyIncomplete, DigestMismatch, FileTooLarge
+from portal.exceptions import BodyIncomplete, DigestMismatch, FileTooLarge, QuotaExceeded
 from portal.services.claims import new_object_key
 from portal.services.limits import max_file_size
 from portal.services.space import storage_errors
@@ -29,6 +29,8 @@ class Arrival:
         #: The FAILED file on its path, which is opened again.
         self.reopens = None
         self.object = None
+        #: How many bytes its owner may store yet; None without a quota.
+        self.room = None
         #: True from when a transaction that names its bytes was begun until that was refused: it may land yet.
         self.unsure = False
         self._sha256s = sha256s
@@ -57,8 +59,10 @@ class Arrival:
         return self.compared or (self.object is None and self.size + size <= SMALL_BYTES)
 
     def write(self, data, *, storage):
-        """Take the next bytes; raises FileTooLarge, OutOfSpace, StorageUnavailable."""
+        """Take the next bytes; raises FileTooLarge, QuotaExceeded, OutOfSpace, StorageUnavailable."""
         held = self.holds(len(data))
+        if self.room is not None and self.size + len(data) > self.room and not self.compared:
+            raise QuotaExceeded("The file has more bytes than are left of the quota.", quota="bytes")
         self._refuse_over(self.size + len(data))
         self.size += len(data)
         self._hash.update(data)

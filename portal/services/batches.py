@@ -1,5 +1,6 @@
 """Batches: make, find, list, and count what happens to their files."""
 
+from django.conf import settings
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -7,6 +8,7 @@ from portal import access
 from portal.exceptions import BatchCancelled, BatchCompleted, BatchSealed
 from portal.models import UploadBatch
 from portal.services import outbox
+from portal.services.limits import over_quota
 from portal.services.pages import prefix_range, read_page
 from portal.services.transactions import write_transaction
 
@@ -55,12 +57,15 @@ def update_batch_counters(batch_id, *, total=0, stored=0, failed=0, total_bytes=
 
     Only inside the transaction of that transition, only when it won, and last in it: the row of a busy batch is
     locked from here to the end of the commit. `open_to` names the columns that must still be empty (TO_JOIN, …); if
-    one is not, raises the error that says so, and the transaction rolls back.
+    one is not, raises the error that says so, or QuotaExceeded for too many files, and the transaction rolls back.
     """
     if batch_id is None:
         return
     batch = UploadBatch.objects.filter(pk=batch_id)
-    moved = batch.filter(**{f"{name}__isnull": True for name in open_to}).update(
+    open_now = batch.filter(**{f"{name}__isnull": True for name in open_to})
+    if total > 0 and settings.PORTAL_QUOTA_BATCH_FILES:
+        open_now = open_now.filter(total_files__lte=settings.PORTAL_QUOTA_BATCH_FILES - total)
+    moved = open_now.update(
         total_files=F("total_files") + total,
         stored_count=F("stored_count") + stored,
         failed_count=F("failed_count") + failed,
@@ -69,9 +74,18 @@ def update_batch_counters(batch_id, *, total=0, stored=0, failed=0, total_bytes=
         updated_at=Now(),
     )
     if not moved:
-        refuse_closed(batch.get(), open_to)
+        row = batch.get()
+        refuse_closed(row, open_to)
+        raise over_quota("batch_files", settings.PORTAL_QUOTA_BATCH_FILES, row.total_files, total)
     if stored > 0 or failed > 0 or total < 0:
         complete_batch(batch_id)
+
+
+def refuse_full_batch(batch):
+    """Raise QuotaExceeded when a batch has as many files as it may have; `update_batch_counters` is what counts."""
+    quota = settings.PORTAL_QUOTA_BATCH_FILES
+    if quota and batch.total_files >= quota:
+        raise over_quota("batch_files", quota, batch.total_files, 1)
 
 
 def complete_batch(batch_id):

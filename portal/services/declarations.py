@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.db.models import Q
 
-from portal.exceptions import Conflict, NotFound, PathTaken, PortalError, StatusConflict
+from portal.exceptions import Conflict, NotFound, PathTaken, PortalError, QuotaExceeded, StatusConflict
 from portal.models import IngestFile, UploadSession
 from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, update_batch_counters
@@ -161,8 +161,8 @@ def _open_sessions(caller, batch, entries, storage):
         opened = open_expected(caller, batch, {entry.file_id for entry in entries}, storage=storage)
         for entry in entries:
             entry.session = opened[entry.file_id]
-    except Conflict:
-        # Somebody else came to one of them first: each for itself.
+    except (Conflict, QuotaExceeded):
+        # Somebody else came to one of them first, or not all have room: each for itself.
         for entry in entries:
             _open_session(caller, batch, entry, storage)
     except PortalError as error:

@@ -6,7 +6,7 @@ from django.db.models import Count, Min, Sum
 from django.utils import timezone
 
 from portal import metrics
-from portal.models import Delivery, OutboxEvent, PartClaim, Recount, UploadSession, WorkerBeat
+from portal.models import Delivery, OutboxEvent, OwnerUsage, PartClaim, Recount, UploadSession, WorkerBeat
 from portal.services.heartbeats import SILENT_SECONDS
 from portal.services.space import storage_errors
 
@@ -23,6 +23,9 @@ def read_gauges(*, storage):
     finalizing = UploadSession.objects.filter(status=Status.FINALIZING).aggregate(at=Min("status_at"))
     yield metrics.CLAIM_AGE, ("finalize",), seconds_since(finalizing["at"])
     yield metrics.CLAIM_AGE, ("part",), seconds_since(PartClaim.objects.aggregate(at=Min("lease_until"))["at"])
+    taken = OwnerUsage.objects.aggregate(files=Sum("stored_files"), size=Sum("stored_bytes"))
+    yield metrics.STORED_FILES, (), taken["files"] or 0
+    yield metrics.STORED_BYTES, (), taken["size"] or 0
     yield from _recount()
     heard = WorkerBeat.objects.since(SILENT_SECONDS).count()
     yield metrics.WORKERS, ("ok",), heard

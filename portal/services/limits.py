@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from portal.exceptions import FileTooLarge
+from portal.exceptions import FileTooLarge, QuotaExceeded
 
 #: S3's limit, kept on every backend so that a file can move between them.
 MAX_PARTS = 10_000
@@ -59,3 +59,12 @@ def count_parts(total_size, chunk_size):
 
 def _to_step(size):
     return -(-size // CHUNK_STEP) * CHUNK_STEP
+
+
+def over_quota(quota, limit, used, wanted):
+    """Return the QuotaExceeded that says so; waiting helps only where something may end and the whole would do."""
+    detail = f"The quota of {quota} is {limit}; {used} are taken, {wanted} were asked for."
+    error = QuotaExceeded(detail, quota=quota, limit=limit, used=used, wanted=wanted)
+    if wanted > limit or quota == "batch_files":
+        error.retry_after = None
+    return error

@@ -12,6 +12,7 @@ from portal.services.limits import choose_chunk_size, count_parts, session_lifet
 from portal.services.space import refuse_when_full, storage_errors, storage_turn
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
+from portal.services.usage import move_usage, refuse_over_quota
 from portal.storage.keys import object_key_of
 
 #: Clean-up may take bytes that no row names after a day; an opening must be over long before.
@@ -46,12 +47,14 @@ def make_staging(session, *, storage):
 def open_expected(caller, batch, file_ids, *, storage):
     """Open a session for each of these EXPECTED files of `batch`, in one transaction; return them by the file's id.
 
-    All or none. Raises StatusConflict when one is no longer EXPECTED, BatchCancelled, OutOfSpace, StorageUnavailable.
+    All or none. Raises StatusConflict when one is no longer EXPECTED, BatchCancelled, QuotaExceeded, OutOfSpace,
+    StorageUnavailable.
     """
     files = list(IngestFile.objects.filter(pk__in=file_ids, status=IngestFile.Status.EXPECTED).order_by("pk"))
     if len(files) < len(file_ids):
         raise StatusConflict("A file is not expected any more.")
-    sessions = {}
+    sessions, declared = {}, sum(file.size_bytes for file in files)
+    refuse_over_quota(caller.user.pk, declared, sessions=len(files))
     for file in files:
         size, sha256 = file.size_bytes, file.declared_sha256
         session = new_session(caller, size, chunk_size=choose_chunk_size(size), sha256=sha256)
@@ -64,4 +67,5 @@ def open_expected(caller, batch, file_ids, *, storage):
             seen = Q(session_id=file.session_id)
             advance(file, IngestFile.Status.UPLOADING, where=seen, session_id=sessions[file.pk].pk)
         update_batch_counters(batch.pk, open_to=TO_CARRY_ON)
+        move_usage(caller.user.pk, open_sessions=len(files), open_bytes=declared)
     return sessions

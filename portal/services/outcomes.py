@@ -13,6 +13,7 @@ from portal.services import outbox
 from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, update_batch_counters
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, insert_stored
+from portal.services.usage import move_usage
 
 # After a StatusConflict, the rows in memory that were moved before it differ from those in the database.
 
@@ -40,7 +41,9 @@ def record_stored_together(outcomes, *, storage):
             _store_file(session, sha256, storage)
         outbox.record_files_uploaded(files, storage)
         update_batch_counters(files[0].batch_id, stored=len(files), stored_bytes=size)
-    _tell_stored(len(files), size)
+        taken = {"stored_files": len(files), "stored_bytes": size}
+        move_usage(files[0].owner_id, **taken, open_sessions=-len(files), open_bytes=-size)
+    metrics.count_stored(len(files), size)
 
 
 def _store_file(session, sha256, storage):
@@ -75,7 +78,9 @@ def record_failed_together(sessions, to, *, code, detail, where=None):
             advance(session.file, IngestFile.Status.FAILED, error=error)
         outbox.record_files_failed([session.file for session in sessions])
         update_batch_counters(sessions[0].file.batch_id, failed=len(sessions))
-    metrics.count((metrics.FILES_ENDED, (IngestFile.Status.FAILED.value,), len(sessions)))
+        declared = sum(session.total_size_bytes for session in sessions)
+        move_usage(sessions[0].owner_id, open_sessions=-len(sessions), open_bytes=-declared)
+    metrics.count_failed(len(sessions))
 
 
 def record_aborted(sessions):
@@ -93,7 +98,7 @@ def record_given_up(files):
             advance(file, IngestFile.Status.FAILED, error=error)
         outbox.record_files_failed(files)
         update_batch_counters(files[0].batch_id, failed=len(files))
-    metrics.count((metrics.FILES_ENDED, (IngestFile.Status.FAILED.value,), len(files)))
+    metrics.count_failed(len(files))
 
 
 def return_parts(claim, numbers):
@@ -128,7 +133,7 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
     """Make the files of `arrivals` STORED, new ones or those that are carried on; return them, in order.
 
     Their bytes are durable. All or none: raises IntegrityError (a path was taken), StatusConflict (a FAILED file
-    changed), Overshoot, or what closes the batch. `keep(file)` runs in the transaction.
+    changed), Overshoot, QuotaExceeded, or what closes the batch. `keep(file)` runs in the transaction.
     """
     files = [_describe(arrival, owner, batch, storage.backend) for arrival in arrivals]
     pairs = list(zip(arrivals, files, strict=True))
@@ -155,13 +160,9 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
                 open_to=TO_JOIN if new else TO_REOPEN if failed else TO_CARRY_ON,
             )
             _refuse_overshoot(batch, len(files))
-    _tell_stored(len(files), total_bytes)
+        move_usage(owner.pk, stored_files=len(files), stored_bytes=total_bytes)
+    metrics.count_stored(len(files), total_bytes)
     return files
-
-
-def _tell_stored(count, size):
-    stored = (metrics.FILES_ENDED, (IngestFile.Status.STORED.value,), count)
-    metrics.count(stored, (metrics.FILE_BYTES, (), size))
 
 
 #: What an arrival says of its file.

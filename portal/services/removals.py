@@ -7,6 +7,7 @@ from portal.services.batches import TO_LEAVE, update_batch_counters
 from portal.services.space import storage_of
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, remove_rows
+from portal.services.usage import move_usage
 
 BLOCK = 100
 
@@ -22,14 +23,15 @@ def remove_files(files, *, storage, where=None, counted=True):
         raise FileBusy
     try:
         with write_transaction():
-            for session in sessions:
-                if session.status in UploadSession.OPEN:
-                    advance(session, UploadSession.Status.ABORTED)
+            aborted = [session for session in sessions if session.status in UploadSession.OPEN]
+            for session in aborted:
+                advance(session, UploadSession.Status.ABORTED)
             # Also those whose bytes are gone are to be looked at once more: their rows go as well.
             UploadSession.objects.filter(file__in=files).update(file=None, bytes_removed=False)
             remove_rows(files, where=where)
             if counted:
                 _count_out(files)
+            _free(files, aborted)
     except StatusConflict as error:
         raise FileBusy("The file changed at this moment; try again.") from error
     for session in sessions:
@@ -71,6 +73,17 @@ def _remove_block(batch, block, storage):
         except FileBusy as error:
             busy = error
     return busy
+
+
+def _free(files, aborted):
+    stored = [file.size_bytes for file in files if file.status == IngestFile.Status.STORED]
+    move_usage(
+        files[0].owner_id,
+        stored_files=-len(stored),
+        stored_bytes=-sum(stored),
+        open_sessions=-len(aborted),
+        open_bytes=-sum(session.total_size_bytes for session in aborted),
+    )
 
 
 def _count_out(files):

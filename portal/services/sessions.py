@@ -15,6 +15,7 @@ from portal.services.pages import read_page
 from portal.services.paths import OPEN_TO, matches
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
+from portal.services.usage import move_usage, refuse_over_quota
 
 EXPECTED, FAILED = IngestFile.Status.EXPECTED, IngestFile.Status.FAILED
 
@@ -35,9 +36,8 @@ def create_session(
 ):
     """Open a file and its session, or carry on an EXPECTED or FAILED file of this path.
 
-    `keep(session)` runs in the transaction.
-
-    Sizes are bytes. Raises FileTooLarge, NotFound (the batch), PathTaken, BatchCompleted, OutOfSpace.
+    `keep(session)` runs in the transaction. Sizes are bytes. Raises FileTooLarge, NotFound (the batch), PathTaken,
+    BatchCompleted, OutOfSpace, QuotaExceeded.
     """
     chunk_size = choose_chunk_size(total_size_bytes, chunk_size_bytes)
     batch = access.get_batch(caller, batch_id) if batch_id else None
@@ -47,6 +47,7 @@ def create_session(
     declared = file.declared_sha256 if file and file.status == EXPECTED else ""
     session = new_session(caller, total_size_bytes, chunk_size=chunk_size, sha256=sha256 or declared)
     # 1 The staging file is durable before the row that names it; parts never create it.
+    refuse_over_quota(caller.user.pk, total_size_bytes, sessions=1, joins=None if file else batch)
     make_staging(session, storage=storage)
     # 2 File, session, kept answer, counters: together or not at all.
     described = {
@@ -62,6 +63,7 @@ def create_session(
             if keep:
                 keep(session)
             update_batch_counters(batch.pk if batch else None, **counts)
+            move_usage(caller.user.pk, open_sessions=1, open_bytes=total_size_bytes)
     except (IntegrityError, StatusConflict) as error:
         # Somebody else took the path between the look and the transaction.
         if batch is None or path is None:
@@ -97,8 +99,7 @@ def _join(caller, session, file, batch, path, described):
     fields = {"error": None, **described}
     # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen.
     advance(file, IngestFile.Status.UPLOADING, where=Q(session_id=file.session_id), **fields)
-    for name, value in fields.items():
-        setattr(file, name, value)
+    vars(file).update(fields)
     return file, {"failed": -int(was == FAILED), "total_bytes": gained, "open_to": OPEN_TO[was]}
 
 

@@ -23,6 +23,7 @@ from portal.services.cleanup import find_unnamed
 from portal.services.heartbeats import SILENT, SILENT_SECONDS, worker_state
 from portal.services.reconcile import find_drift
 from portal.services.space import storage_errors
+from portal.services.usage import find_usage_drift
 from portal.services.verify import verify_stored
 
 
@@ -118,6 +119,8 @@ def drift(deadline, storage):
     """Counters that differ from the rows."""
     for found in find_drift():
         yield f"batch {found.batch_id}: {found.counter} is {found.kept}, the rows say {found.counted}"
+    for found in find_usage_drift():
+        yield f"owner {found.owner}: {found.counter} is {found.kept}, the rows say {found.counted}"
 
 
 def files_without_bytes(deadline, storage):

@@ -13,6 +13,7 @@ from portal.access import DEFAULT_SCOPES, SCOPES, Caller
 from portal.exceptions import Invalid, NotAuthenticated
 from portal.models import ApiToken
 from portal.models.tokens import FIND_CALLER
+from portal.services.rates import take_request
 
 #: Marks our tokens for people and for scanners of leaked secrets.
 PREFIX = "ptl_"
@@ -48,8 +49,13 @@ def read_bearer(header):
 
 
 def authenticate_token(token):
-    """Return the Caller of `token`, one query; raises NotAuthenticated if it is unknown, expired or revoked."""
-    for scopes, expires_at, revoked_at, *who in FIND_CALLER.rows(digest=_digest(token)):
+    """Return the Caller of `token`, one query; raises NotAuthenticated if it is unknown, expired or revoked.
+
+    One that makes too many requests is RateLimited, before the database is asked.
+    """
+    digest = _digest(token)
+    take_request(digest)
+    for scopes, expires_at, revoked_at, *who in FIND_CALLER.rows(digest=digest):
         row = ApiToken(expires_at=expires_at, revoked_at=revoked_at)
         user = get_user_model().from_db(None, ("id", "username", "is_active"), who)
         if row.state == "revoked" or not user.is_active:

@@ -14,6 +14,7 @@ from portal.services.batches import TO_JOIN, refuse_closed
 from portal.services.outcomes import Overshoot, record_whole
 from portal.services.paths import decide, decide_early, matches
 from portal.services.space import refuse_when_full, storage_errors
+from portal.services.usage import make_room
 
 Status = IngestFile.Status
 
@@ -55,7 +56,7 @@ class FileGroup:
         """Refuse what can be known before the bytes: a path that is taken, a closed batch, a full disk.
 
         Where the path has a STORED file, the bytes will only be compared. Raises PathTaken, BatchSealed,
-        BatchCompleted, BatchCancelled, OutOfSpace.
+        BatchCompleted, BatchCancelled, OutOfSpace, QuotaExceeded.
         """
         file = self._files_on([arrival]).get(arrival.path)
         if file and file.status == Status.STORED:
@@ -65,6 +66,7 @@ class FileGroup:
             return
         decide_early(arrival, file, self.batch)
         refuse_when_full(self.storage, arrival.length or 0)
+        make_room(self.owner.pk, self.batch, arrival)
 
     def refuse_closed(self):
         """Refuse a batch that takes no file at all any more, and a full disk, before anything comes.

@@ -4,6 +4,7 @@ from portal.transfer.schema_live import describe_stream
 from portal.transfer.schema_parts import (
     BYTES,
     CONTENT_DIGEST,
+    RATE_LIMITED,
     SECURITY,
     SECURITY_SCHEMES,
     STRING,
@@ -38,6 +39,7 @@ PUT_PROBLEMS = {
     408: "The body came too slowly.",
     409: "`part_conflict`, `part_busy` or `session_closed`.",
     411: "`length_required`: no Content-Length, or a chunked body.",
+    429: RATE_LIMITED,
     500: "A fault of the portal; the request id finds it in the log.",
     503: "The storage or the database does not answer.",
     507: "The storage is full.",
@@ -51,6 +53,7 @@ GET_PROBLEMS = {
     409: "`file_not_stored`.",
     412: "The file is not the one that If-Match names.",
     416: "The range lies outside the file.",
+    429: RATE_LIMITED,
     500: "A fault of the portal; the request id finds it in the log.",
     503: "The storage or the database does not answer.",
 }

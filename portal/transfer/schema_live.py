@@ -1,6 +1,7 @@
 """The description of a batch's counters as a stream."""
 
 from portal.transfer.schema_parts import (
+    RATE_LIMITED,
     SECURITY,
     STRING,
     describe_refusals,
@@ -14,6 +15,7 @@ PROBLEMS = {
     403: "The token has not the scope `read`.",
     404: "No such batch of yours.",
     405: "Another method.",
+    429: RATE_LIMITED,
     500: "A fault of the portal; the request id finds it in the log.",
     503: "The database does not answer, or as many listen as the server can hold.",
 }

@@ -12,12 +12,17 @@ BYTES: dict = {"application/octet-stream": {"schema": {}}}
 
 CONTENT_DIGEST = "`sha-256=:<base64>:` (RFC 9530); a mismatch is 400 `digest_mismatch`, and nothing is stored."
 
+#: What any caller may meet.
+RATE_LIMITED = "`rate_limited`: more requests than a token may make."
+QUOTA_EXCEEDED = "`quota_exceeded`: `quota` says which; or `rate_limited`."
+
 #: The header that goes with a refusal of each status.
 REFUSAL_HEADERS = {
     401: ("WWW-Authenticate", "`Bearer`"),
     405: ("Allow", "The methods that this path takes."),
     409: ("Retry-After", "Seconds to wait, where waiting helps."),
     416: ("Content-Range", "`bytes */<size of the file>`"),
+    429: ("Retry-After", "Seconds to wait, where waiting helps."),
     503: ("Retry-After", "Seconds to wait."),
     507: ("Retry-After", "Seconds to wait."),
 }

@@ -7,6 +7,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
 from portal.transfer.schema import CONTENT_DIGEST, SECURITY_SCHEMES, describe_refusals
+from portal.transfer.schema_parts import RATE_LIMITED
 
 PROBLEM = {
     "type": "object",
@@ -35,6 +36,7 @@ PROBLEM = {
         "missing": {"description": "With `seal_mismatch`: files that are not there.", "type": "integer"},
         "extra": {"description": "With `seal_mismatch`: files too many.", "type": "integer"},
         "max_file_size_bytes": {"description": "With `file_too_large`.", "type": "integer"},
+        "quota": {"description": "With `quota_exceeded`: which one; `limit`, `used`, `wanted`.", "type": "string"},
     },
     "additionalProperties": True,
 }
@@ -49,6 +51,7 @@ ALWAYS = {
 WITH_IDENTITY = {
     401: "No valid credentials.",
     403: "`insufficient_scope`, or `csrf_failed` in a browser session.",
+    429: RATE_LIMITED,
 }
 WITH_ID = {404: "It does not exist, or it is somebody else's."}
 WITH_POST = {

@@ -24,6 +24,7 @@ from portal.services.finalize import finalize_session
 from portal.services.part_records import list_parts
 from portal.services.sessions import abort_session, create_session, list_sessions, received_ranges
 from portal.storage import get_storage
+from portal.transfer.schema_parts import QUOTA_EXCEEDED
 from portal.views.formats import json_object
 from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
@@ -49,6 +50,7 @@ class SessionList(APIView):
             404: "`batch_id` names no batch of yours.",
             409: "`path_taken`, `batch_completed`.",
             413: "`file_too_large`: over `max_file_size_bytes`; or `body_too_large`: over 2 MiB.",
+            429: QUOTA_EXCEEDED,
             507: "The storage is full.",
         }
     }

@@ -9,6 +9,7 @@ from portal.services.doctor import STATES
 from portal.storage import StorageMisconfigured
 from tests.management.commands import run
 from tests.samples import make_batch
+from tests.server import LiveServer, ServerFailed
 from tests.services.situations import failing
 
 
@@ -38,5 +39,11 @@ def test_a_storage_that_cannot_be_used_is_one_line(db, monkeypatch):
         run("doctor")
 
 
-def test_the_exit_status_is_what_a_shell_sees(portal_server):
-    assert "stuck=" in portal_server.manage("doctor", "--quick")
+def test_the_exit_status_is_what_a_shell_sees(tmp_path, fresh_database):
+    with fresh_database() as url:
+        portal = LiveServer(tmp_path, database_url=url)
+        portal.migrate()
+        assert portal.manage("doctor").endswith("stuck=0\n")
+        portal.env["PORTAL_MIN_FREE_BYTES"] = str(2**62)
+        with pytest.raises(ServerFailed, match=r"manage\.py doctor --quick: 1"):
+            portal.manage("doctor", "--quick")

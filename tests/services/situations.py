@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from portal.models import OutboxEvent, UploadBatch, UploadSession
 from portal.services.reconcile import find_drift
+from portal.services.usage import find_usage_drift
 
 A_DAY = 24 * 3600
 #: What the ORM and SQLite say around a transaction; it costs no look at a table.
@@ -81,8 +82,8 @@ def progress(session):
 
 
 def drift():
-    """Return every counter that differs from its rows."""
-    return list(find_drift())
+    """Return every counter, of batches and of owners, that differs from its rows."""
+    return [*find_drift(), *find_usage_drift()]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Counters of a batch: moved once by each transition, last in its transaction, and what they complete."""
 
 import functools
+import re
 
 import pytest
 
@@ -156,22 +157,35 @@ WAYS = {
 }
 
 
+#: Rows that many transactions meet on, in the order in which each of them takes them.
+HOT = (None, "portal_uploadbatch", "portal_ownerusage")
+
+
+def table_of(sql):
+    """Return the table that a statement writes to if it is one of those, else None."""
+    table = re.search(r'"(portal_\w+)"', sql)[1]
+    return table if table in HOT else None
+
+
 @pytest.mark.parametrize("way", WAYS)
-def test_the_row_of_the_batch_is_written_last(ann, storage, way):
+def test_the_rows_of_the_batch_and_then_of_the_owner_are_written_last(ann, storage, way):
     session = ready_session(ann, storage, batch=make_batch(ann), path="a")
     transactions = WAYS[way](session, storage, ann)
-    on_batch = [['"portal_uploadbatch"' in sql for sql in writes] for writes in transactions]
-    (counting,) = [flags for flags in on_batch if any(flags)]
+    order = [[HOT.index(table_of(sql)) for sql in writes] for writes in transactions]
+    (counting,) = [places for places in order if 1 in places]
     assert len(counting) > 1
     assert counting == sorted(counting), "after the first write to the batch, another row is written"
+    assert counting[-1] == 2
 
 
 def test_the_row_of_the_batch_is_written_last_when_a_file_joins(ann, storage):
     batch = make_batch(ann)
+    open_session(ann, storage, batch=batch)
     with seen_transactions() as transactions:
         open_session(ann, storage, batch=batch)
     assert [sql.split('"')[:2] for sql in transactions[-1]] == [
         ["INSERT INTO ", "portal_ingestfile"],
         ["INSERT INTO ", "portal_uploadsession"],
         ["UPDATE ", "portal_uploadbatch"],
+        ["UPDATE ", "portal_ownerusage"],
     ]

@@ -16,6 +16,7 @@ from portal.services.heartbeats import Heart
 from portal.services.idempotency import claim_key
 from portal.services.part_claims import claim_parts
 from portal.services.sessions import abort_session
+from portal.services.usage import fix_usage
 from portal.storage import base
 from tests.samples import make_batch, open_session, ready_session, store_file
 from tests.services.situations import failing, make_old, set_columns
@@ -102,7 +103,7 @@ def _(caller, storage, age):
 
 @brings_about("dead delivery")
 def _(caller, storage, age):
-    set_columns(deliver(caller, storage)[1], status="DEAD")
+    set_columns(deliver(caller, storage)[1], status="DEAD", due_at=None)
 
 
 @brings_about("disabled endpoint")
@@ -131,6 +132,7 @@ def _(caller, storage, age):
 def _(caller, storage, age):
     session = open_session(caller, storage)
     set_columns(session, status="ABORTED", bytes_removed=True)
+    fix_usage(caller.user.pk)
 
 
 @brings_about("drift")

@@ -50,4 +50,4 @@ def test_it_costs_the_same_however_much_is_under_way(ann, storage):
         open_session(ann, storage)
     with seen_queries() as queries:
         gauges(storage)
-    assert len(queries) == 10
+    assert len(queries) == 11

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from portal.models import IngestFile, UploadBatch, UploadPart, UploadSession
+from portal.models import IngestFile, OwnerUsage, UploadBatch, UploadPart, UploadSession
 from portal.services.arrivals import Arrival
 from portal.services.batches import get_batch, list_batch_files, list_batches
 from portal.services.files import delete_file
@@ -32,6 +32,7 @@ def fill(owner, batch, count):
 def batch(ann, request):
     """A batch of ann's with so many files, among so many batches."""
     batch = make_batch(ann, expected_files=10**9)
+    OwnerUsage.objects.create(owner=ann.user)
     fill(ann.user, batch, request.param)
     return batch
 
@@ -43,19 +44,19 @@ def queries_of(action):
     return len(queries)
 
 
-def test_making_a_session_in_a_batch_on_a_path_costs_five(ann, storage, batch):
-    # The batch; the path; the file, the session, the counters.
+def test_making_a_session_in_a_batch_on_a_path_costs_six(ann, storage, batch):
+    # The batch; the path; the file, the session, the counters of batch and owner.
     described = {"original_filename": "a", "total_size_bytes": 1, "storage": storage}
-    assert queries_of(lambda: create_session(ann, **described, batch_id=batch.pk, path="new")) == 5
+    assert queries_of(lambda: create_session(ann, **described, batch_id=batch.pk, path="new")) == 6
 
 
-def test_making_a_session_alone_costs_two(ann, storage, batch):
+def test_making_a_session_alone_costs_three(ann, storage, batch):
     described = {"original_filename": "a", "total_size_bytes": 1, "storage": storage}
-    assert queries_of(lambda: create_session(ann, **described)) == 2
+    assert queries_of(lambda: create_session(ann, **described)) == 3
 
 
-def test_opening_a_failed_file_again_costs_five(ann, storage, batch):
-    assert queries_of(lambda: open_session(ann, storage, batch=batch, path="p/00007")) == 5
+def test_opening_a_failed_file_again_costs_six(ann, storage, batch):
+    assert queries_of(lambda: open_session(ann, storage, batch=batch, path="p/00007")) == 6
 
 
 def put_whole(caller, storage, batch, paths):
@@ -68,10 +69,10 @@ def put_whole(caller, storage, batch, paths):
     group.record()
 
 
-def test_a_whole_file_costs_seven_and_a_group_of_any_size_eight(ann, storage, batch):
-    # The batch; again, and the paths; the files, the events, the counters, whether it is completed; over-full.
-    assert queries_of(lambda: put_whole(ann, storage, batch, ["new"])) == 7
-    assert queries_of(lambda: put_whole(ann, storage, batch, [f"new/{n}" for n in range(40)])) == 8
+def test_a_whole_file_costs_eight_and_a_group_of_any_size_nine(ann, storage, batch):
+    # The batch; again, and the paths; the files, the events, the counters, whether completed; over-full; the owner.
+    assert queries_of(lambda: put_whole(ann, storage, batch, ["new"])) == 8
+    assert queries_of(lambda: put_whole(ann, storage, batch, [f"new/{n}" for n in range(40)])) == 9
 
 
 def test_a_part_costs_six(ann, storage, batch):
@@ -91,11 +92,11 @@ def test_a_part_costs_six(ann, storage, batch):
     assert session.completed_parts == 1
 
 
-def test_finalizing_a_file_of_a_batch_costs_eight(ann, storage, batch):
-    # The claim; the parts; session and file, who owns it, the event; counters, and whether the batch is complete.
+def test_finalizing_a_file_of_a_batch_costs_nine(ann, storage, batch):
+    # The claim; the parts; session and file, who owns it, the event; counters, whether it is complete, the owner.
     session = ready_session(ann, storage, b"data", batch=batch)
     session = UploadSession.objects.select_related("file").get(pk=session.pk)
-    assert queries_of(lambda: finalize_session(session, storage=storage)) == 8
+    assert queries_of(lambda: finalize_session(session, storage=storage)) == 9
 
 
 def test_finalizing_again_costs_nothing_more_than_the_look_at_the_session(ann, storage, batch):
@@ -104,14 +105,14 @@ def test_finalizing_again_costs_nothing_more_than_the_look_at_the_session(ann, s
     assert queries_of(lambda: finalize_session(session, storage=storage)) == 0
 
 
-def test_aborting_costs_six(ann, storage, batch):
+def test_aborting_costs_seven(ann, storage, batch):
     session = UploadSession.objects.select_related("file").get(pk=open_session(ann, storage, batch=batch).pk)
-    assert queries_of(lambda: abort_session(session)) == 6
+    assert queries_of(lambda: abort_session(session)) == 7
 
 
 def test_deleting_a_stored_file_of_a_batch_costs_the_same(ann, storage, batch):
     file = IngestFile.objects.get(pk=store_file(ann, storage, batch=batch).pk)
-    assert queries_of(lambda: delete_file(file, storage=storage)) == 13
+    assert queries_of(lambda: delete_file(file, storage=storage)) == 14
 
 
 def test_a_batch_with_its_counters_costs_one(ann, batch):

@@ -7,7 +7,7 @@ from django.db import OperationalError
 
 from portal import access
 from portal.exceptions import BatchCompleted, BatchSealed, DatabaseUnavailable, NotFound, OutOfSpace, PathTaken
-from portal.models import IngestFile, OutboxEvent, UploadBatch
+from portal.models import IngestFile, OutboxEvent, OwnerUsage, UploadBatch
 from portal.services import outcomes, whole_files
 from portal.services.arrivals import SMALL_BYTES, Arrival
 from portal.services.cleanup import remove_bytes, sweep_unnamed
@@ -89,8 +89,9 @@ def test_many_are_recorded_in_one_transaction_in_their_order(ann, storage, djang
     arrivals = [arrive(group, *member) for member in members]
     group.look()
     group.store()
-    # Savepoints of the test's own transaction; files, events, counters, and whether it is completed.
-    with django_assert_num_queries(6):
+    OwnerUsage.objects.create(owner=ann.user)
+    # Savepoints of the test's own transaction; files, events, counters, whether it is completed, and the owner's.
+    with django_assert_num_queries(7):
         group.record()
     counted(batch, total_files=50, stored_count=50, stored_bytes=sum(range(50)))
     assert [arrival.file.pk for arrival in arrivals] == sorted(arrival.file.pk for arrival in arrivals)

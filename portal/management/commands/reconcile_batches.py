@@ -5,13 +5,14 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.services.reconcile import find_drift, fix_batch
+from portal.services.usage import find_usage_drift, fix_usage
 
 
 class Command(BaseCommand):
     """The drift is 0, and this is how one knows: exit status 1 when it is not."""
 
     help = (
-        "Recount batches from their files and print each counter that differs, then the drift. "
+        "Recount batches from their files, and what owners take up; print each counter that differs, then the drift. "
         "Exits with 1 when there is any and --fix is not given."
     )
 
@@ -34,6 +35,12 @@ class Command(BaseCommand):
             self.stdout.write(f"batch {found.batch_id}: {found.counter} is {found.kept}, the rows say {found.counted}")
             if fix:
                 fix_batch(found.batch_id)
+        for found in () if batch else find_usage_drift():
+            drift += 1
+            line = f"owner {found.owner}: {found.counter} is {found.kept}, the rows say {found.counted}"
+            self.stdout.write(line)
+            if fix:
+                fix_usage(found.owner_id)
         self.stdout.write(f"batches={looked_at} drift={drift}{' fixed' if fix and drift else ''}")
         if drift and not fix:
             raise CommandError("There is drift; --fix sets the counters to what the rows say.")

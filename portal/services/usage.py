@@ -1,0 +1,143 @@
+"""What an owner takes up, and the quotas: one row for each owner that counts exactly, whoever comes at once."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db.models import Count, F, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from portal.models import IngestFile, OwnerUsage, UploadSession
+from portal.services.batches import refuse_full_batch
+from portal.services.limits import over_quota
+from portal.services.transactions import write_transaction
+
+COUNTERS = ("stored_files", "stored_bytes", "open_sessions", "open_bytes")
+ALIVE = (*UploadSession.OPEN, UploadSession.Status.FINALIZING)
+BLOCK = 50
+
+
+@dataclass(frozen=True)
+class UsageDrift:
+    """One counter of one owner that differs from the rows."""
+
+    owner_id: int
+    owner: str
+    counter: str
+    kept: int
+    counted: int
+
+
+def move_usage(owner_id, *, stored_files=0, stored_bytes=0, open_sessions=0, open_bytes=0):
+    """Move the counters of an owner by what one transition did; raises QuotaExceeded when that takes more than is left.
+
+    Only inside the transaction of that transition, only when it won, and after the batch's counters: the row of a busy
+    owner is locked from here to the end of the commit. What frees something, or turns declared bytes into stored ones,
+    is never refused.
+    """
+    moved = {
+        "stored_files": F("stored_files") + stored_files,
+        "stored_bytes": F("stored_bytes") + stored_bytes,
+        "open_sessions": F("open_sessions") + open_sessions,
+        "open_bytes": F("open_bytes") + open_bytes,
+    }
+    size, rows = stored_bytes + open_bytes, OwnerUsage.objects.filter(owner_id=owner_id)
+    within = rows
+    if size > 0 or open_sessions > 0:
+        within = rows.with_room(max(size, 0), sessions=max(open_sessions, 0), **_quotas())
+    if within.update(**moved):
+        return
+    # Two may be the first: the second waits for the commit of the other here.
+    OwnerUsage.objects.bulk_create([OwnerUsage(owner_id=owner_id)], ignore_conflicts=True)
+    if not within.update(**moved):
+        raise _refusal(rows.get(), size, open_sessions)
+
+
+def refuse_over_quota(owner_id, size, *, sessions=0, joins=None):
+    """Raise QuotaExceeded when `size` more bytes, or so many sessions, do not fit, or the batch that it joins is full.
+
+    Nothing is reserved: this is asked before the body, so that it need not come; `move_usage` is what counts.
+    """
+    if joins is not None:
+        refuse_full_batch(joins)
+    if not any(_quotas().values()):
+        return
+    rows = OwnerUsage.objects.filter(owner_id=owner_id)
+    usage = rows.first() or OwnerUsage(owner_id=owner_id)
+    if _lacking(usage, size, sessions):
+        raise _refusal(usage, size, sessions)
+
+
+def make_room(owner_id, batch, arrival):
+    """Tell a file that comes whole how many bytes there are for it; raises QuotaExceeded when it is known not to fit.
+
+    Before the body, so that it need not come; nothing is reserved.
+    """
+    refuse_over_quota(owner_id, arrival.length or 0, joins=None if arrival.reopens else batch)
+    if settings.PORTAL_QUOTA_BYTES:
+        usage = OwnerUsage.objects.filter(owner_id=owner_id).first() or OwnerUsage()
+        arrival.room = max(0, settings.PORTAL_QUOTA_BYTES - usage.stored_bytes - usage.open_bytes)
+
+
+def find_usage_drift():
+    """Yield a UsageDrift for each counter that differs from the rows; each owner is read in one statement."""
+    last = None
+    while True:
+        block = _recounted().order_by("pk")
+        block = list((block.filter(pk__gt=last) if last is not None else block)[:BLOCK])
+        for user in block:
+            for name in COUNTERS:
+                kept, counted = getattr(user, f"kept_{name}"), getattr(user, f"counted_{name}")
+                if kept != counted:
+                    yield UsageDrift(user.pk, user.get_username(), name, kept, counted)
+        if len(block) < BLOCK:
+            return
+        last = block[-1].pk
+
+
+def fix_usage(owner_id):
+    """Set the counters of one owner to what the rows say, in one transaction that holds the owner's row."""
+    with write_transaction():
+        # The row is locked first, then counted: no transition can commit in between.
+        move_usage(owner_id)
+        user = _recounted().get(pk=owner_id)
+        counted = {name: getattr(user, f"counted_{name}") for name in COUNTERS}
+        OwnerUsage.objects.filter(owner_id=owner_id).update(**counted)
+
+
+def _quotas():
+    return {"bytes_quota": settings.PORTAL_QUOTA_BYTES, "sessions_quota": settings.PORTAL_QUOTA_OPEN_SESSIONS}
+
+
+def _lacking(usage, size, sessions):
+    """Return `(quota, limit, used, wanted)` of the first quota that is too small, or None."""
+    quota = settings.PORTAL_QUOTA_OPEN_SESSIONS
+    if quota and sessions and usage.open_sessions + sessions > quota:
+        return "open_sessions", quota, usage.open_sessions, sessions
+    quota, used = settings.PORTAL_QUOTA_BYTES, usage.stored_bytes + usage.open_bytes
+    if quota and used + size > quota:
+        return "bytes", quota, used, size
+    return None
+
+
+def _refusal(usage, size, sessions):
+    # What was in the way may have gone since: then trying again is all there is to say.
+    return over_quota(*(_lacking(usage, size, sessions) or ("bytes", settings.PORTAL_QUOTA_BYTES, 0, size)))
+
+
+def _recounted():
+    """Users with `kept_` and `counted_` columns for each counter, read in one statement."""
+    files = IngestFile.objects.filter(owner=OuterRef("pk"), status=IngestFile.Status.STORED)
+    sessions = UploadSession.objects.filter(owner=OuterRef("pk"), status__in=ALIVE)
+    counts = {
+        "stored_files": (files, Count("pk")),
+        "stored_bytes": (files, Sum("size_bytes")),
+        "open_sessions": (sessions, Count("pk")),
+        "open_bytes": (sessions, Sum("total_size_bytes")),
+    }
+    kept = OwnerUsage.objects.filter(pk=OuterRef("pk"))
+    columns = {f"kept_{name}": Coalesce(Subquery(kept.values(name)), 0) for name in COUNTERS}
+    for name, (rows, count) in counts.items():
+        counted = rows.order_by().values("owner").annotate(n=count).values("n")
+        columns[f"counted_{name}"] = Coalesce(Subquery(counted), 0)
+    return get_user_model().objects.annotate(**columns)
