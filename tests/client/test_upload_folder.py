@@ -152,6 +152,25 @@ def test_a_batch_is_not_sealed_while_somebody_elses_file_is_on_its_way(client, a
     assert report.batch.sealed_at is None
 
 
+def test_files_that_somebody_has_declared_are_sent_and_others_keep_the_batch_open(client, ann_api, tmp_path, name):
+    files = {"small": b"1", "large": pattern(9 * MIB)}
+    batch = client.create_batch(name)
+    declared = [{"path": path, "total_size_bytes": len(data)} for path, data in (files | {"theirs": b"x"}).items()]
+    expect(200, ann_api.post(f"/batches/{batch.id}/files", {"files": declared}))
+    report = client.upload_folder(make_tree(tmp_path / "folder", files), name)
+    assert (report.complete, report.stored, report.pending) == (True, 2, ["theirs"])
+    assert stored_files(ann_api, batch.id) == digests(files)
+
+
+def test_a_batch_that_was_cancelled_is_not_gone_on_with(client, tmp_path, name):
+    folder = make_tree(tmp_path / "folder", {"a": b"1"})
+    first = client.upload_folder(folder, name, seal=False).batch
+    client.cancel(first.id)
+    report = client.upload_folder(folder, name)
+    assert report.complete
+    assert report.batch.id != first.id
+
+
 # Going on
 
 

@@ -95,6 +95,10 @@ class Api:
         content = {name: value for name, value in fields.items() if value is not None}
         return Batch.read(self.transport.call("POST", f"/batches/{batch_id}/seal", content=content).members)
 
+    def cancel(self, batch_id: str, *, delete_files: bool = False) -> None:
+        """Give a batch up; its stored files stay, unless `delete_files`."""
+        self.transport.call("DELETE", f"/batches/{batch_id}{'?files=delete' if delete_files else ''}")
+
     def receipt(self, batch_id: str) -> Receipt:
         """Return the receipt; raises BatchNotComplete until everything has ended."""
         return Receipt.read(self._get(f"/batches/{batch_id}/receipt"))
