@@ -4,14 +4,17 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
+from portal.admin import base
 from portal.models import ApiToken, Delivery, Endpoint, IngestFile, OutboxEvent, UploadBatch, UploadSession
 from portal.services.deliveries import hand_out
 from portal.services.events import number_events
 from portal.storage import get_storage
-from tests.samples import make_batch, make_caller, make_token, open_session, ready_session, store_file
+from tests.receiver import SECRET, Receiver
+from tests.samples import CHUNK, make_batch, make_caller, make_token, open_session, ready_session, send_part, store_file
 
 
 @pytest.fixture
@@ -32,7 +35,12 @@ def staff(client, db):
 def act(client, action, *rows, **more):
     """Carry out an action on the chosen rows; return what the page then says."""
     address = f"/admin/portal/{rows[0]._meta.model_name}/"
-    form = {"action": action, "_selected_action": [str(row.pk) for row in rows], "index": "0"} | more
+    form = {
+        "action": action,
+        "_selected_action": [str(row.pk) for row in rows],
+        "index": "0",
+        "confirmed": "yes",
+    } | more
     response = client.post(address, form, follow=True)
     assert response.status_code == 200
     return " ".join(re.findall(r'<li class="(?:success|warning|info|error)">(.*?)</li>', response.content.decode()))
@@ -86,7 +94,7 @@ def test_revoke_ends_the_chosen_tokens(admin_client, ann):
     chosen.refresh_from_db()
     other.refresh_from_db()
     assert (chosen.state, other.state) == ("revoked", "active")
-    assert "0 revoked." in act(admin_client, "revoke", chosen)
+    assert act(admin_client, "revoke", chosen) == ""
 
 
 @pytest.fixture
@@ -150,7 +158,7 @@ def test_acting_takes_the_change_permission_of_the_model(staff, rows, action, pe
         }[permission]
     )
     address = f"/admin/portal/{name}/"
-    form = {"action": action, "_selected_action": [str(row.pk)], "index": "0"}
+    form = {"action": action, "_selected_action": [str(row.pk)], "index": "0", "confirmed": "yes"}
     response = client.post(address, form)
     assert response.status_code == (403 if permission == "none" else 302 if permission == "change" else 200)
     row.refresh_from_db()
@@ -182,7 +190,87 @@ def test_an_action_needs_its_csrf_token(admin_client, ann):
 def test_an_action_on_nothing_does_nothing(admin_client, ann):
     session = open_session(ann, get_storage())
     for chosen in ([], ["01890000-0000-7000-8000-000000000000"]):
-        form = {"action": "abort", "_selected_action": chosen, "index": "0"}
+        form = {"action": "abort", "_selected_action": chosen, "index": "0", "confirmed": "yes"}
         assert admin_client.post("/admin/portal/uploadsession/", form).status_code in (200, 302), chosen
     session.refresh_from_db()
     assert session.status == "INIT"
+
+
+@pytest.mark.parametrize("action", ["recount", "revoke", "abort", "finalize_again", "replay", "disable"])
+def test_an_action_is_confirmed_first(admin_client, rows, action):
+    row, is_done = rows[action]
+    address = f"/admin/portal/{row._meta.model_name}/"
+    # As the button on the row's own page asks for it.
+    asked = admin_client.get(f"{address}{row.pk}/change/").content.decode()
+    assert f'name="action" value="{action}"' in asked
+    form = {"action": action, "_selected_action": [str(row.pk)], "index": "0"}
+    page = admin_client.post(address, form)
+    assert page.status_code == 200
+    row.refresh_from_db()
+    assert not is_done(row)
+    assert not LogEntry.objects.exists()
+    confirm = page.content.decode()
+    confirm = confirm[confirm.index('id="content"') :]
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', confirm))
+    assert admin_client.post(address, hidden).status_code == 302
+    row.refresh_from_db()
+    assert is_done(row)
+
+
+def test_what_operators_do_is_written_down_and_shown(admin_client, admin_user, ann):
+    session = open_session(ann, get_storage())
+    act(admin_client, "abort", session)
+    act(admin_client, "abort", UploadSession.objects.get(pk=store_file(ann, get_storage()).session_id))
+    said = [(entry.user, entry.get_change_message()) for entry in LogEntry.objects.order_by("id")]
+    refused = "Abort: refused: The session is no longer open."
+    assert said == [(admin_user, "Abort"), (admin_user, "Abort"), (admin_user, refused)]
+    history = f"/admin/portal/uploadsession/{session.pk}/history/"
+    for address in (history, f"/admin/admin/logentry/?q={session.pk}"):
+        page = admin_client.get(address).content.decode()
+        assert "Abort" in page
+        assert refused not in page
+    entry = LogEntry.objects.first()
+    for tail in ("add/", f"{entry.pk}/delete/"):
+        assert admin_client.post(f"/admin/admin/logentry/{tail}", {"post": "yes"}).status_code == 403
+    assert admin_client.post(f"/admin/admin/logentry/{entry.pk}/change/", {"change_message": "x"}).status_code == 403
+
+
+def test_an_action_takes_so_many_rows_and_no_more(admin_client, ann, monkeypatch):
+    monkeypatch.setattr(base, "ACT_LIMIT", 2)
+    batches = [make_batch(ann) for _ in range(3)]
+    assert "At most 2 at once." in act(admin_client, "recount", *batches)
+    assert "At most 2 at once." in act(admin_client, "recount", batches[0], select_across="1")
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(("behaviour", "said"), [("ok", "204, "), ("error", "500, "), ("reset", "reset")])
+def test_the_button_sends_a_test_event_and_tells_of_the_answer(admin_client, delivery, settings, behaviour, said):
+    with Receiver(lambda received: behaviour) as receiver:
+        settings.PORTAL_RUNNER_ENDPOINT, settings.PORTAL_RUNNER_SECRET = receiver.url, SECRET
+        assert said in act(admin_client, "send_test", delivery.endpoint)
+        assert len(receiver.received) == 1
+        assert not receiver.badly_signed
+    assert OutboxEvent.objects.count() == 1
+
+
+def test_a_session_shows_its_parts_as_ranges(admin_client, ann):
+    session = open_session(ann, get_storage(), size=6 * CHUNK)
+    for number in (1, 2, 3, 5):
+        send_part(ann, get_storage(), session, number, bytes(CHUNK))
+    page = admin_client.get(f"/admin/portal/uploadsession/{session.pk}/change/").content.decode()
+    assert '<div class="readonly">1-3, 5</div>' in page
+    assert '<div class="readonly">4, 6</div>' in page
+
+
+def test_an_event_shows_its_payload_and_every_attempt(admin_client, delivery):
+    tried = [{"at": "2026-01-01T00:00:00.000Z", "status_code": 500, "error": "", "milliseconds": 7}]
+    tried += [{"at": "2026-01-01T00:00:05.000Z", "status_code": None, "error": "timeout", "milliseconds": 10000}]
+    Delivery.objects.update(history=tried)
+    for address in (f"outboxevent/{delivery.event_id}", f"delivery/{delivery.pk}"):
+        page = admin_client.get(f"/admin/portal/{address}/change/").content.decode()
+        assert (
+            "<li>2026-01-01T00:00:00.000Z: 500, 7 ms</li><li>2026-01-01T00:00:05.000Z: timeout, 10000 ms</li>" in page
+        )
+    assert str(delivery.endpoint_id) in page
+    page = admin_client.get(f"/admin/portal/outboxevent/{delivery.event_id}/change/").content.decode()
+    assert "&quot;event_type&quot;: &quot;file.uploaded&quot;," in page

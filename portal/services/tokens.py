@@ -71,6 +71,11 @@ def revoke_tokens(rows):
     return rows.filter(revoked_at__isnull=True).update(revoked_at=timezone.now())
 
 
+def revoke_token(row):
+    """Revoke one token; nothing happens to one that is revoked already."""
+    revoke_tokens(ApiToken.objects.filter(pk=row.pk))
+
+
 def list_tokens(*, username=None, with_ended=False):
     """Return the tokens, oldest first, with their users; only those that are active unless `with_ended`."""
     rows = ApiToken.objects.all() if with_ended else ApiToken.objects.active()

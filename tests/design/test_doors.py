@@ -6,7 +6,7 @@ import pytest
 
 from tests.design.modules import called_name, imported, nodes
 
-DOORS = ("portal/views", "portal/transfer", "portal/admin.py", "portal/serializers", "portal/management")
+DOORS = ("portal/views", "portal/transfer", "portal/admin", "portal/serializers", "portal/management")
 #: What writes rows, on a model, on a manager or on a queryset.
 WRITES = {
     *("save", "create", "update", "delete"),

@@ -1,0 +1,85 @@
+"""The operators' pages cost the same with a million rows: nothing is counted or read to its end."""
+
+import re
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from portal.admin import base
+from portal.models import UploadBatch
+from portal.services.audit import record_action
+from tests.admin_pages import MODELS, make_rows, read, url
+from tests.samples import make_batch
+
+#: Looked up by one value, or by the ids of the rows of a page.
+BOUNDED = re.compile(r'"(id|owner_id|session_id|event_id)" (=|IN) ')
+
+
+@pytest.fixture
+def rows(ann, admin_user):
+    """At least one row of each model."""
+    found = make_rows(ann)
+    record_action(admin_user, found[UploadBatch][0], "Recount")
+    return found
+
+
+def statements(client, address):
+    """Return the reads of rows that a page makes; each of a few rows at most."""
+    with CaptureQueriesContext(connection) as queries:
+        read(client, address)
+    return [query["sql"] for query in queries if re.search(r'FROM "?(portal_|django_admin_log)', query["sql"])]
+
+
+def unbounded(found):
+    """Return the statements that may read a whole table."""
+    return [sql for sql in found if " LIMIT " not in sql and not BOUNDED.search(sql.partition(" WHERE ")[2])]
+
+
+@pytest.mark.parametrize("model", [*MODELS, LogEntry])
+def test_no_page_counts_or_reads_a_whole_table(admin_client, rows, model):
+    start = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+    page = read(admin_client, start)
+    filters = {found.replace("&amp;", "&") for found in re.findall(r'href="(\?[^"]*)"', page)}
+    first = model.objects.first()
+    addresses = [start, f"{start}?q=alert", f"{start}?q={first.pk}", f"{start}{first.pk}/change/"]
+    for address in [*addresses, *(start + query for query in filters)]:
+        found = statements(admin_client, address)
+        assert found, address
+        assert not unbounded(found), address
+
+
+def test_the_search_for_unbounded_statements_finds_one():
+    assert unbounded(['SELECT COUNT(*) AS "__count" FROM "portal_ingestfile"'])
+    assert unbounded(['SELECT "id" FROM "portal_ingestfile" WHERE "status" = \'STORED\' ORDER BY "id"'])
+
+
+def test_a_list_counts_no_further_than_its_limit(admin_client, ann, monkeypatch):
+    monkeypatch.setattr(base, "COUNT_LIMIT", 60)
+    monkeypatch.setattr(base.ReadOnlyAdmin, "list_per_page", 25)
+    for number in range(65):
+        make_batch(ann, name=f"batch {number}")
+    first, last = read(admin_client, url(UploadBatch)), read(admin_client, url(UploadBatch, "?p=3"))
+    assert (first.count("/change/"), last.count("/change/")) == (25, 10)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_page_has_a_box_to_choose_from_other_rows(admin_client, rows, model):
+    for tail in ("", f"{rows[model][0].pk}/change/"):
+        boxes = re.findall(r"<select name=\"(\w+)\"", read(admin_client, url(model, tail)))
+        assert set(boxes) <= {"action"}
+
+
+def test_lists_are_ordered_by_their_key_alone(admin_client, rows):
+    """Any other order would sort a million rows."""
+    for model in MODELS:
+        page = admin.site._registry[model]
+        assert set(page.sortable_by) == {"id"}
+        for order in ("", "?o=2.-3.4", "?o=-1", "?o=-2"):
+            sql = " ".join(statements(admin_client, url(model, order)))
+            assert {found.split(".")[-1] for found in re.findall(r"ORDER BY ([^ ]+) ", sql)} <= {
+                '"id"',
+                f'"{model._meta.pk.column}"',
+            }, order
