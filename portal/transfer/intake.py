@@ -69,6 +69,8 @@ class Stream:
             await self._begin_member(event)
         elif self.arrival is not None:
             try:
+                if isinstance(event, PortalError):
+                    raise event
                 await (self._end_member() if event is None else self._write(event))
             except PortalError as error:
                 await self._refuse_member(error)

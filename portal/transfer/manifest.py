@@ -11,7 +11,7 @@ from portal.services.declarations import Entry, declare_files
 from portal.storage import get_storage
 from portal.transfer.auth import identify
 from portal.transfer.body import Body, read_content_length
-from portal.transfer.many import end_results
+from portal.transfer.many import end_results, refuse_digests
 from portal.transfer.pools import Jobs
 from portal.transfer.results import make_results
 
@@ -50,6 +50,7 @@ def _begin(exchange, batch_id):
     caller = identify(exchange)
     caller.require(access.UPLOAD)
     batch = access.get_batch(caller, batch_id)
+    refuse_digests(exchange)
     read_content_length(exchange)
     return caller, batch
 

@@ -5,6 +5,7 @@ A stream that breaks off keeps what came whole before.
 
 from functools import partial
 
+from portal.exceptions import Invalid
 from portal.services.whole_files import begin_files
 from portal.storage import get_storage
 from portal.transfer.auth import identify
@@ -15,6 +16,7 @@ from portal.transfer.intake import Stream
 from portal.transfer.pools import Jobs
 from portal.transfer.results import make_results
 from portal.transfer.tar import TarReader
+from portal.transfer.whole import DIGESTS
 
 TAR, FORM = "application/x-tar", "multipart/form-data"
 
@@ -35,6 +37,13 @@ async def post_files(exchange, batch_id):
             await jobs.close(partial(_close, group, stream.arrival))
 
 
+def refuse_digests(exchange):
+    """Raise Invalid if the request has a digest of its whole body: members are told of before that is known."""
+    for header, name in DIGESTS.items():
+        if exchange.values(header):
+            raise Invalid(f"{name} is not taken with a stream: what comes is stored before the digest of all is known.")
+
+
 async def end_results(exchange, results):
     """Send the end of the results; when body is left that nobody reads, the connection is closed."""
     left = body_left(exchange)
@@ -46,6 +55,7 @@ async def end_results(exchange, results):
 def _begin(exchange, batch_id):
     """Check all that the headers tell; nothing of the body has been read yet."""
     group = begin_files(identify(exchange), batch_id, storage=get_storage())
+    refuse_digests(exchange)
     content_type = exchange.text(b"content-type")
     reader = TarReader() if content_type.partition(";")[0].strip().lower() == TAR else None
     reader = reader or FormReader(read_boundary(content_type))

@@ -1,8 +1,8 @@
 """What a stream of many files is made of, whatever its format.
 
-A reader's `feed(piece)` yields a Member where one begins, then its bytes, then None where it ends; it raises
-StreamBroken when it can read no further. Its `finish()` raises StreamBroken unless the stream came to its own end. A
-member that is refused by its form has an `error`, and neither bytes nor None follow.
+A reader's `feed(piece)` yields a Member where one begins, then its bytes, then None where it ends, or the error that
+refuses it there; it raises StreamBroken when it can read no further. Its `finish()` raises StreamBroken unless the
+stream came to its own end. A member that is refused by its form has an `error`, and neither bytes nor None follow.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,12 @@ from portal.transfer.names import read_content_type, read_path
 
 @dataclass
 class Member:
-    """One member as it begins: its name as it came, and what is known of it; `size` in bytes, None when it is not."""
+    """One member as it begins: its name as it came, None if that cannot be read, and what else is known.
 
-    name: str
+    `size` is in bytes, None when it is not known.
+    """
+
+    name: str | None
     path: str = ""
     original_filename: str = ""
     size: int | None = None

@@ -10,12 +10,17 @@ from portal.transfer.stream import STALL_SECONDS, ClientGone, send_blocks
 #: Results of a JSON answer beyond this lie in a file without a name: memory stays flat.
 SPOOL_BYTES = 2**20
 BLOCK_BYTES = 256 * 2**10
-LINES = "application/x-ndjson"
+LINES, WHOLE = "application/x-ndjson", "application/json"
 
 
 def make_results(exchange):
-    """Return the results of the form that the request's Accept asks for."""
-    return Lines(exchange) if LINES in (exchange.text(b"accept") or "").lower() else Whole(exchange)
+    """Return the results of the form that the request's Accept likes best: of two alike the one that it names first."""
+    try:
+        lines = exchange.request.get_preferred_type([WHOLE, LINES]) == LINES
+    except ValueError:
+        # What cannot be read asks for nothing.
+        lines = False
+    return Lines(exchange) if lines else Whole(exchange)
 
 
 def render_refused(path, error):
@@ -81,7 +86,7 @@ class Whole:
         async def next_block():
             return self._spool.read(BLOCK_BYTES)
 
-        await self._exchange.start(200, headers | {"Content-Type": "application/json", "Content-Length": str(length)})
+        await self._exchange.start(200, headers | {"Content-Type": WHOLE, "Content-Length": str(length)})
         await send_blocks(self._exchange, next_block)
 
     def close(self):

@@ -39,7 +39,7 @@ POST_PROBLEMS = {status: text for status, text in PROBLEMS.items() if status != 
 }
 
 MANY_PROBLEMS = {
-    400: "`invalid`: a bad header, or a form without its boundary.",
+    400: "`invalid`: a bad header, a form without its boundary, or a `Content-Digest` or `Repr-Digest` of the whole.",
     401: "No valid credentials.",
     403: "The token has not the scope `upload`, or the CSRF token is missing.",
     404: "No such batch of yours.",
@@ -50,12 +50,17 @@ MANY_PROBLEMS = {
     507: "The storage is full.",
 }
 
+NO_DIGEST = (
+    "`Content-Digest` and `Repr-Digest` are refused here: what comes is stored and told of before the whole is there."
+)
+
 NULLABLE = {"type": ["string", "null"]}
 RESULT = {
     "type": "object",
     "required": ["path", "status", "file_id", "sha256", "size_bytes"],
     "properties": {
-        "path": NULLABLE | {"description": "As it was stored; of a refused member its name. `null`: between two."},
+        "path": NULLABLE
+        | {"description": "As it was stored; of a refused member its name. `null`: it cannot be read, or between two."},
         "status": {"type": "string", "enum": ["STORED", "REJECTED"]},
         "file_id": NULLABLE,
         "sha256": NULLABLE,
@@ -98,7 +103,8 @@ def _post_files():
         "counts, and does not hold up the others. Codes are those of a single file, and `not_a_file` for links, "
         "devices and sparse files. A stream that breaks off or cannot be read (`broken_stream`, `incomplete_body`, "
         "`request_timeout`) ends with one REJECTED result; what came whole before it stays. With `Accept: "
-        "application/x-ndjson` each result is a line that comes as soon as the file is durable: read while you send.",
+        "application/x-ndjson` each result is a line that comes as soon as the file is durable: read while you send. "
+        f"{NO_DIGEST}",
         "parameters": [path_parameter("batch_id", ID)],
         "requestBody": {
             "required": True,
@@ -161,7 +167,8 @@ def _put_manifest():
         "`total_size_bytes`, and if you like `sha256` and `content_type`. A result for each line, in order; one that "
         "cannot be read is `rejected` and the others go on. A stream that breaks off ends with one `rejected` result; "
         "what was told before stays. With `Accept: application/x-ndjson` each result is a line that comes as soon as "
-        "its file is on record.",
+        "its file is on record. "
+        f"{NO_DIGEST}",
         "parameters": [path_parameter("batch_id", ID)],
         # Whatever its media type says; an empty one declares nothing.
         "requestBody": {"required": False, "content": {"application/x-ndjson": {"schema": {}}, **BYTES}},
@@ -170,7 +177,10 @@ def _put_manifest():
                 "description": "A result for each line.",
                 "content": {"application/json": {"schema": results}, "application/x-ndjson": {"schema": {}}},
             },
-            **describe_refusals(problems | {400: "`invalid`: a bad header.", 405: "Another method."}),
+            **describe_refusals(
+                problems
+                | {400: "`invalid`: a bad header, or a `Content-Digest` or `Repr-Digest`.", 405: "Another method."}
+            ),
         },
         "security": SECURITY,
     }

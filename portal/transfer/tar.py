@@ -97,7 +97,9 @@ class TarReader:
 
     def _begin_member(self, header, name, size, sparse):
         padding = -size % BLOCK
-        if header.type in FOLDERS or header.type == LABEL:
+        # Before folders had a type, the slash at the end of the name told.
+        old_folder = header.type == tarfile.REGTYPE and name.endswith(b"/") and not size
+        if header.type in FOLDERS or header.type == LABEL or old_folder:
             self._skip = size + padding
             return
         # A folder's own `./` before each name is how `tar c .` writes them.
@@ -113,8 +115,10 @@ class TarReader:
             yield None
 
     def _name_of(self, header):
-        if b"path" in self._pax:
-            return self._pax[b"path"]
+        # A sparse file of pax has a made-up path, and its own name apart.
+        for keyword in (b"GNU.sparse.name", b"path"):
+            if keyword in self._pax:
+                return self._pax[keyword]
         return self._long_name or header.name.encode("utf-8", "surrogateescape")
 
     def _begin_description(self, header):

@@ -184,6 +184,58 @@ def test_each_file_of_a_form_is_stored(ann_api, batch):
     assert expect(200, ann_api.get(f"/files/{results[0]['file_id']}"))["content_type"] == "text/plain"
 
 
+@pytest.mark.parametrize(
+    ("stream", "name"), [case[1:] for case in forms.REFUSED], ids=[case[0] for case in forms.REFUSED]
+)
+def test_a_part_of_a_form_that_cannot_be_taken_is_one_refusal_among_the_others(ann_api, batch, stream, name):
+    results = send(ann_api, batch, forms.A + stream + forms.Z + forms.END, FORM)
+    assert told(results) == [("first", None), (name, "invalid"), ("last", None)]
+    assert stored(ann_api, batch).keys() == {"first", "last"}
+
+
+def test_a_large_part_of_another_length_than_it_says_leaves_nothing(ann_api, batch):
+    lengthy = forms.file(b"big", LARGE, b"Content-Length: %d" % (len(LARGE) + 1))
+    exact = forms.file(b"exact", LARGE, b"Content-Length: %d" % len(LARGE))
+    results = send(ann_api, batch, lengthy + exact + forms.END, FORM)
+    assert told(results) == [("big", "invalid"), ("exact", None)]
+    assert stored(ann_api, batch) == digests(("exact", LARGE))
+
+
+@pytest.mark.parametrize("name", ["Content-Digest", "Repr-Digest"])
+@pytest.mark.parametrize(
+    ("method", "tail", "kind"), [("POST", "files", TAR), ("POST", "files", FORM), ("PUT", "manifest", {})]
+)
+def test_a_digest_of_the_whole_is_refused_before_the_body(batch, connect, name, method, tail, kind):
+    # Members are told of as they come: it would be found wrong too late.
+    lines = [f"{key}: {value}" for key, value in (kind | {name: "sha-256=:AAAA:", "Content-Length": "5"}).items()]
+    answer = connect().ask(method, f"{batch}/{tail}", *lines, "Expect: 100-continue")
+    assert problem(answer) == (400, "invalid")
+    assert json.loads(answer.body)["detail"].startswith(f"{name} is not taken with a stream")
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/x-ndjson", "x-ndjson"),
+        ("Application/X-NDJSON; q=0.1", "x-ndjson"),
+        ("application/x-ndjson, */*;q=0.5", "x-ndjson"),
+        ("application/json;q=0.5, application/x-ndjson", "x-ndjson"),
+        ("application/x-ndjson;q=0", "json"),
+        ("application/x-ndjson;q=0, */*", "json"),
+        ("application/x-ndjson;q=0.5, application/json", "json"),
+        ("application/json, application/x-ndjson", "json"),
+        ("application/x-ndjson-more", "json"),
+        ("application/x-ndjson;a*=b''c", "json"),
+        ("*/*", "json"),
+        ("text/plain", "json"),
+        ("", "json"),
+    ],
+)
+def test_results_come_in_the_form_that_is_liked_best(ann_api, batch, accept, kind):
+    response = ann_api.call("POST", f"{batch}/files", data=A + END, headers=TAR | {"Accept": accept})
+    assert response.headers["Content-Type"] == f"application/{kind}"
+
+
 def test_a_form_without_its_boundary_is_400(ann_api, batch):
     response = ann_api.call("POST", f"{batch}/files", data=b"x", headers={"Content-Type": "multipart/form-data"})
     assert problem(response) == (400, "invalid")
