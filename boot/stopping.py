@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 
-_told = set()
+_told: set = set()
 
 
 def tell_stop(callback):
