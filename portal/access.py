@@ -92,6 +92,11 @@ def get_batch(caller, batch_id):
     return _one(batches_of(caller), batch_id)
 
 
+def get_followed_batch(caller, batch_id):
+    """Return the batch whose events and counters are read: of the caller's own, or anybody's with `service`."""
+    return _one(UploadBatch.objects.all() if SERVICE in caller.scopes else batches_of(caller), batch_id)
+
+
 def get_file(caller, file_id):
     """Return the file, or raise NotFound if it is not there or not the caller's to see."""
     return _one(files_of(caller), file_id)

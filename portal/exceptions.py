@@ -215,6 +215,11 @@ class TooManyEndpoints(Conflict):
     detail = "There are as many endpoints as one may have; delete one first."
 
 
+class EndpointDisabled(Conflict):
+    code = "endpoint_disabled"
+    detail = "Every endpoint that hears this event is DISABLED: enable one, then replay the event."
+
+
 class IdempotencyInProgress(Conflict):
     code = "idempotency_in_progress"
     detail = "The first request with this Idempotency-Key is still running."

@@ -14,6 +14,7 @@ urlpatterns = [
     path("batches/<uuid:batch_id>/events", events.BatchEventList.as_view(), name="batch-events"),
     path("endpoints", endpoints.EndpointList.as_view(), name="endpoints"),
     path("endpoints/<uuid:endpoint_id>", endpoints.EndpointDetail.as_view(), name="endpoint"),
+    path("endpoints/<uuid:endpoint_id>/enable", endpoints.EndpointEnable.as_view(), name="endpoint-enable"),
     path("endpoints/<uuid:endpoint_id>/rotate", endpoints.EndpointRotate.as_view(), name="endpoint-rotate"),
     path("events", events.EventList.as_view(), name="events"),
     path("events/<uuid:event_id>", events.EventDetail.as_view(), name="event"),

@@ -57,12 +57,13 @@ ROWS = {
         "/batches/{batch}/finalize", (UPLOAD,), 200, {"json": {"session_ids": ["01890000-0000-7000-8000-000000000000"]}}
     ),
     # Of a batch that is completed: the stream ends at once.
-    ("/batches/{}/stream", "GET"): Row("/batches/{sealed}/stream", (READ,)),
-    ("/batches/{}/events", "GET"): Row("/batches/{batch}/events", (READ,)),
+    ("/batches/{}/stream", "GET"): Row("/batches/{sealed}/stream", (READ, SERVICE)),
+    ("/batches/{}/events", "GET"): Row("/batches/{batch}/events", (READ, SERVICE)),
     ("/endpoints", "GET"): Row("/endpoints", (READ,)),
     ("/endpoints", "POST"): Row("/endpoints", (UPLOAD,), 201, {"json": {"url": ENDPOINT}}),
     ("/endpoints/{}", "GET"): Row("/endpoints/{endpoint}", (READ,)),
     ("/endpoints/{}", "DELETE"): Row("/endpoints/{endpoint}", (DELETE,), 204),
+    ("/endpoints/{}/enable", "POST"): Row("/endpoints/{endpoint}/enable", (UPLOAD,)),
     ("/endpoints/{}/rotate", "POST"): Row("/endpoints/{endpoint}/rotate", (UPLOAD,)),
     ("/events", "GET"): Row("/events", (READ, SERVICE)),
     ("/events/{}", "GET"): Row("/events/{event}", (READ, SERVICE)),

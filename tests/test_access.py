@@ -44,6 +44,16 @@ def test_the_runner_reads_the_files_of_everybody_and_nothing_else(ids):
             get(runner, ids[get])
 
 
+def test_the_runner_follows_the_batch_of_anybody_and_people_follow_their_own(ann, bob, ids):
+    pk = ids[access.get_batch]
+    for caller in (ann, make_caller("runner", SERVICE)):
+        assert access.get_followed_batch(caller, pk).pk == pk
+        with pytest.raises(NotFound):
+            access.get_followed_batch(caller, uuid4())
+    with pytest.raises(NotFound):
+        access.get_followed_batch(bob, pk)
+
+
 def test_no_scope_of_people_reads_the_files_of_others(ids):
     eve = make_caller("eve", UPLOAD, READ, DELETE)
     assert not access.files_of(eve).exists()

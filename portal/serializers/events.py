@@ -45,6 +45,12 @@ class EventDetailOut(EventOut):
     deliveries = DeliveryOut(many=True)
 
 
+class ReplayOut(EventDetailOut):
+    """An event that is sent again: to these endpoints, and to nobody when there are none."""
+
+    sent_to = serializers.ListField(child=serializers.UUIDField())
+
+
 class EventPage(serializers.Serializer):
     """One page of events, the oldest first."""
 
@@ -64,6 +70,11 @@ def event_members(event, deliveries):
     """Return the members of an event from its model and the dicts of its deliveries."""
     members = render_event({name: getattr(event, name) for name in EVENT_FIELDS})
     return members | {"deliveries": [_render_delivery(row) for row in deliveries]}
+
+
+def replay_members(event, deliveries, endpoints):
+    """Return the members of an event that is sent to `endpoints` again."""
+    return event_members(event, deliveries) | {"sent_to": [endpoint.pk for endpoint in endpoints]}
 
 
 def _render_delivery(row):

@@ -107,7 +107,7 @@ STATES = (
         "disabled endpoint",
         HOUR,
         "has answered 410 or was switched off, and events wait for it",
-        "enable it in the admin, or delete it",
+        "enable it (its owner by POST /endpoints/{id}/enable, or in the admin), or delete it",
         stuck.disabled_endpoints,
     ),
     State("old idempotency key", timedelta(hours=49), "should have been dropped", START_WORKER, stuck.old_keys),

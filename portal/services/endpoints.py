@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db.models import Q
 
-from portal.exceptions import StatusConflict
+from portal.exceptions import EndpointDisabled, StatusConflict
 from portal.models import Endpoint
 from portal.runner.base import Target
 from portal.runner.signature import read_keys
@@ -31,14 +31,25 @@ def note_environment():
 
 def active_endpoints():
     """Return the endpoints that events are sent to now."""
-    rows = Endpoint.objects.enabled()
+    return _known_endpoints().enabled()
+
+
+def _known_endpoints():
+    rows = Endpoint.objects.all()
     return rows if settings.PORTAL_RUNNER_ENDPOINT else rows.exclude(pk=Endpoint.ENVIRONMENT_ID)
 
 
 def hearers_of(event):
-    """Return the active endpoints that are told of `event`, held to the end of the transaction."""
-    rows = active_endpoints().filter(Q(owner=None) | Q(owner=event.owner_id)).order_by("pk").select_for_update()
-    return [endpoint for endpoint in rows if hears(endpoint, event.event_type)]
+    """Return the active endpoints that are told of `event`, held to the end of the transaction.
+
+    None at all when there is no endpoint for it; raises EndpointDisabled when all that there are are DISABLED.
+    """
+    rows = _known_endpoints().filter(Q(owner=None) | Q(owner=event.owner_id)).order_by("pk").select_for_update()
+    hearers = [endpoint for endpoint in rows if hears(endpoint, event.event_type)]
+    enabled = [endpoint for endpoint in hearers if endpoint.status == Endpoint.Status.ENABLED]
+    if hearers and not enabled:
+        raise EndpointDisabled
+    return enabled
 
 
 def hears(endpoint, event_type):

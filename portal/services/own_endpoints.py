@@ -1,4 +1,4 @@
-"""Endpoints of owners: make, list, delete. What they may be called at is asked here and again at each call."""
+"""Endpoints of owners: make, list, enable, delete. What they may be called at is asked here and at each call again."""
 
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from portal import access
 from portal.exceptions import Invalid, StatusConflict, TooManyEndpoints
 from portal.models import Delivery, Endpoint, EventCounter
 from portal.runner.addresses import find_addresses, is_endpoint_url, may_be_called
-from portal.services.endpoints import disable_endpoint
+from portal.services.endpoints import disable_endpoint, enable_endpoint
 from portal.services.pages import read_page
 from portal.services.transactions import write_transaction
 from portal.services.transitions import remove_rows
@@ -44,6 +44,12 @@ def create_endpoint(caller, url, *, event_types=(), keep=None):
 def list_endpoints(caller, fields, **page):
     """Return a Page of the caller's endpoints, newest first."""
     return read_page(access.endpoints_of(caller), fields, newest_first=True, **page)
+
+
+def enable_again(endpoint):
+    """Send to an endpoint of an owner's again, also what has waited; nothing happens to one that is ENABLED."""
+    with suppress(StatusConflict):
+        enable_endpoint(endpoint)
 
 
 def delete_endpoint(endpoint):

@@ -5,9 +5,9 @@ from portal.models import UploadBatch
 
 
 def watch_batch(caller, batch_id, fields):
-    """Return `fields` of the caller's batch as a dict; raises InsufficientScope, NotFound."""
-    caller.require(access.READ)
-    batch = access.get_batch(caller, batch_id)
+    """Return `fields` of a batch that the caller may follow as a dict; raises InsufficientScope, NotFound."""
+    caller.require(access.READ, access.SERVICE)
+    batch = access.get_followed_batch(caller, batch_id)
     return {name: getattr(batch, name) for name in fields}
 
 

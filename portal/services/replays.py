@@ -15,9 +15,10 @@ BLOCK = 500
 
 
 def replay_event(event):
-    """Have `event` sent again, from the first attempt on, to each endpoint that hears it; return how many.
+    """Have `event` sent again, from the first attempt on, to each endpoint that hears it; return these endpoints.
 
-    One that waits for its next attempt is due at once; one that is under way is left to whoever sends it.
+    One that waits for its next attempt is due at once; one that is under way is left to whoever sends it. Raises
+    EndpointDisabled when all who would hear it are DISABLED; nothing is changed then.
     """
     with write_transaction():
         endpoints = hearers_of(event)
@@ -28,7 +29,7 @@ def replay_event(event):
         Delivery.objects.bulk_create(made, ignore_conflicts=True)
         for delivery in event.deliveries.filter(endpoint__in=endpoints).order_by("pk"):
             _send_again(delivery)
-    return len(endpoints)
+    return endpoints
 
 
 def replay_delivery(delivery):

@@ -12,8 +12,8 @@ from portal.transfer.schema_parts import (
 PROBLEMS = {
     400: "An unknown host.",
     401: "No valid credentials.",
-    403: "The token has not the scope `read`.",
-    404: "No such batch of yours.",
+    403: "The token has neither the scope `read` nor `service`.",
+    404: "No such batch that you may see.",
     405: "Another method.",
     429: RATE_LIMITED,
     500: "A fault of the portal; the request id finds it in the log.",

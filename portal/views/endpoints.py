@@ -17,7 +17,7 @@ from portal.serializers.endpoints import (
     with_first_secret,
 )
 from portal.services.endpoint_secrets import rotate_secret
-from portal.services.own_endpoints import create_endpoint, delete_endpoint, list_endpoints
+from portal.services.own_endpoints import create_endpoint, delete_endpoint, enable_again, list_endpoints
 from portal.views.formats import json_object
 from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
@@ -83,14 +83,31 @@ class EndpointDetail(APIView):
         return Response(status=204)
 
 
+class EndpointEnable(APIView):
+    """POST: send to it again."""
+
+    scopes = {"POST": (access.UPLOAD,)}
+    problems = {"POST": {400: "`invalid`: there is a body, and it is not a JSON object."}}
+
+    @extend_schema(operation_id="enable_endpoint", request=None, responses=EndpointOut)
+    def post(self, request, endpoint_id):
+        """Send to an endpoint that is DISABLED again, also what has waited; nothing happens to an ENABLED one."""
+        json_object(request)
+        endpoint = access.get_endpoint(request.user, endpoint_id)
+        enable_again(endpoint)
+        return Response(endpoint_members(access.get_endpoint(request.user, endpoint_id)))
+
+
 class EndpointRotate(APIView):
     """POST: a new secret."""
 
     scopes = {"POST": (access.UPLOAD,)}
+    problems = {"POST": {400: "`invalid`: there is a body, and it is not a JSON object."}}
 
     @extend_schema(operation_id="rotate_endpoint_secret", request=None, responses=SecretOut)
     def post(self, request, endpoint_id):
         """Make a new secret; for a day messages are signed with the old one too. Again within it: the same answer."""
+        json_object(request)
         endpoint = access.get_endpoint(request.user, endpoint_id)
         rotate_secret(endpoint)
         return Response(secret_members(endpoint), headers=NO_STORE)

@@ -12,11 +12,19 @@ from rest_framework.views import APIView
 from portal import access
 from portal.exceptions import NotFound
 from portal.models import OutboxEvent
-from portal.serializers.events import EVENT_FIELDS, EventDetailOut, EventPage, event_members, render_event
-from portal.services.batches import get_batch
+from portal.serializers.events import (
+    EVENT_FIELDS,
+    EventDetailOut,
+    EventPage,
+    ReplayOut,
+    event_members,
+    render_event,
+    replay_members,
+)
 from portal.services.deliveries import list_deliveries
 from portal.services.events import list_events
 from portal.services.replays import replay_event
+from portal.views.formats import json_object
 from portal.views.lists import PageQuery, page_response, read_query
 from portal.views.service import Public
 
@@ -63,24 +71,31 @@ class EventReplay(APIView):
     """POST: send an event again."""
 
     scopes = {"POST": (access.UPLOAD,)}
+    problems = {
+        "POST": {
+            400: "`invalid`: there is a body, and it is not a JSON object.",
+            409: "`endpoint_disabled`: every endpoint that hears the event is DISABLED; nothing was changed.",
+        }
+    }
 
-    @extend_schema(operation_id="replay_event", request=None, responses={202: EventDetailOut})
+    @extend_schema(operation_id="replay_event", request=None, responses={202: ReplayOut})
     def post(self, request, event_id):
-        """Send an event again, under the same id, to each endpoint that hears it; the worker does it."""
+        """Send an event again, under the same id, to each enabled endpoint that hears it; the worker does it."""
+        json_object(request)
         event = access.get_own_event(request.user, event_id)
-        replay_event(event)
-        return Response(event_members(event, list_deliveries(event)), status=202)
+        endpoints = replay_event(event)
+        return Response(replay_members(event, list_deliveries(event), endpoints), status=202)
 
 
 class BatchEventList(APIView):
-    """GET: the events of a batch and of its files."""
+    """GET: the events of a batch and of its files; of anybody's with the scope `service`."""
 
-    scopes = {"GET": (access.READ,)}
+    scopes = {"GET": (access.READ, access.SERVICE)}
 
     @extend_schema(operation_id="list_batch_events", parameters=[BatchEventQuery], responses=EventPage)
     def get(self, request, batch_id):
         """List the events of a batch, the oldest first."""
-        return _listed(request, BatchEventQuery, batch_id=get_batch(request.user, batch_id).pk)
+        return _listed(request, BatchEventQuery, batch_id=access.get_followed_batch(request.user, batch_id).pk)
 
 
 def _listed(request, query_class, **fixed):

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
+from portal.exceptions import EndpointDisabled
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.runner.base import Outcome
 from portal.services import replays
 from portal.services.deliveries import claim_due, endpoints_with_due, hand_out, record_outcomes
-from portal.services.endpoints import disable_endpoint, note_environment
+from portal.services.endpoints import disable_endpoint, enable_endpoint, note_environment
 from portal.services.events import number_events
 from portal.services.replays import replay_dead, replay_delivery, replay_event
 from tests.samples import store_file
@@ -44,7 +45,7 @@ def send(endpoint, **outcome):
 def test_an_event_is_sent_again_whatever_became_of_it(event, endpoint, outcome, status):
     send(endpoint, **outcome)
     assert Delivery.objects.get().status == status
-    assert replay_event(event) == 1
+    assert replay_event(event) == [endpoint]
     row = Delivery.objects.get()
     assert (row.status, row.attempts, len(row.history)) == ("PENDING", 0, 1)
     assert send(endpoint, status_code=200) == [event.pk]
@@ -76,7 +77,7 @@ def test_one_that_no_endpoint_was_handed_yet_is_sent_once(ann, storage, endpoint
 
 def test_without_an_endpoint_nothing_is_sent(event, settings):
     settings.PORTAL_RUNNER_ENDPOINT = ""
-    assert replay_event(event) == 0
+    assert replay_event(event) == []
 
 
 def test_all_that_is_dead_is_sent_again_in_blocks(ann, storage, event, endpoint, monkeypatch):
@@ -99,9 +100,26 @@ def test_two_replays_at_once_are_one(event, endpoint):
     assert Delivery.objects.get().status == "PENDING"
 
 
-def test_what_is_replayed_for_a_disabled_endpoint_waits(event, endpoint):
+def test_what_is_dead_and_replayed_for_a_disabled_endpoint_waits(event, endpoint):
     send(endpoint, error="timeout")
     disable_endpoint(endpoint)
-    assert replay_event(event) == 0
     assert replay_dead() == 1
     assert endpoints_with_due() == []
+
+
+def test_an_event_that_only_disabled_endpoints_hear_is_refused_until_one_is_enabled(event, endpoint):
+    send(endpoint, error="timeout")
+    disable_endpoint(endpoint)
+    with pytest.raises(EndpointDisabled):
+        replay_event(event)
+    assert Delivery.objects.get().status == "DEAD"
+    enable_endpoint(Endpoint.objects.get())
+    assert replay_event(event) == [endpoint]
+
+
+def test_a_disabled_endpoint_that_does_not_hear_the_event_is_no_reason_to_refuse(event, bob, settings):
+    settings.PORTAL_RUNNER_ENDPOINT = ""
+    deaf = Endpoint.objects.create(owner=event.owner, url="https://deaf.example.org/", event_types=["file.failed"])
+    for endpoint in (deaf, Endpoint.objects.create(owner=bob.user, url="https://bob.example.org/")):
+        disable_endpoint(endpoint)
+    assert replay_event(event) == []

@@ -52,6 +52,27 @@ def test_a_new_secret_is_given_once_and_again_to_who_asks_again(ann_api):
     expect(204, ann_api.delete(f"/endpoints/{made['id']}"))
 
 
+def test_its_owner_enables_it_again_after_it_was_gone(ann_api, portal_server):
+    made = expect(201, ann_api.post("/endpoints", {"url": ENDPOINT}))
+    made.pop("secret")
+    path = f"/endpoints/{made['id']}"
+    code = f"from portal.models import Endpoint as E; disable_endpoint(E.objects.get(pk={made['id']!r}))"
+    portal_server.manage("shell", "--no-imports", "-c", f"from portal.services.endpoints import *; {code}")
+    assert expect(200, ann_api.get(path))["status"] == "DISABLED"
+    for _ in range(2):
+        assert expect(200, ann_api.post(f"{path}/enable")) == made
+    assert expect(200, ann_api.get(path)) == made
+    expect(204, ann_api.delete(path))
+
+
+@pytest.mark.parametrize("call", ["enable", "rotate"])
+def test_a_body_that_is_not_json_is_400_here_too(ann_api, call):
+    made = expect(201, ann_api.post("/endpoints", {"url": ENDPOINT}))
+    options = {"data": b"{", "headers": {"Content-Type": "application/json"}}
+    problem(ann_api.call("POST", f"/endpoints/{made['id']}/{call}", **options), 400, "invalid")
+    expect(204, ann_api.delete(f"/endpoints/{made['id']}"))
+
+
 @pytest.mark.parametrize(
     ("body", "fields"),
     [

@@ -4,6 +4,7 @@ import pytest
 
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.services.deliveries import hand_out
+from portal.services.endpoints import disable_endpoint
 from portal.services.events import number_events
 from tests.samples import make_batch, make_caller, make_token, store_file
 from tests.views.shapes import NOBODY, PAGE, field_errors, problem
@@ -78,6 +79,12 @@ def test_service_reads_the_events_of_all(read, batch, bob, storage):
     assert seqs(read("/events")) == [1, 2]
 
 
+def test_service_reads_the_events_of_anybodys_batch(read, batch):
+    runner = make_caller("runner", "service")
+    assert seqs(read(f"/batches/{batch.pk}/events", runner)) == [1, 2]
+    problem(read(f"/batches/{NOBODY}/events", runner), 404, "not_found")
+
+
 @pytest.mark.parametrize("query", ["type=file.lost", "batch=x", "after=-1", "after=x", f"after={2**63}", "limit=0"])
 def test_a_bad_query_is_400(read, query):
     assert set(field_errors(read(f"/events?{query}"))) == {query.partition("=")[0]}
@@ -117,10 +124,22 @@ def test_an_event_shows_what_became_of_it_at_each_endpoint(read, delivered):
     assert shown["deliveries"] == [dead | {"history": [attempt]}]
 
 
-def test_a_replay_sends_it_again_from_the_first_attempt_on(client, ann, delivered):
-    event, _, attempt = delivered
-    response = client.post(f"/events/{event.pk}/replay", headers={"authorization": f"Bearer {make_token(ann)}"})
+@pytest.fixture
+def replay(client, ann):
+    """`replay(event, body)` asks as ann for an event to be sent again; returns the response."""
+
+    def ask(event, body=b""):
+        headers = {"authorization": f"Bearer {make_token(ann)}"}
+        return client.post(f"/events/{event.pk}/replay", body, content_type="application/json", headers=headers)
+
+    return ask
+
+
+def test_a_replay_sends_it_again_from_the_first_attempt_on(replay, delivered):
+    event, endpoint, attempt = delivered
+    response = replay(event)
     assert response.status_code == 202
+    assert response.json()["sent_to"] == [str(endpoint.pk)]
     (shown,) = response.json()["deliveries"]
     assert (shown["status"], shown["attempts"], shown["history"]) == ("PENDING", 0, [attempt])
     assert shown["next_attempt_at"]
@@ -131,3 +150,34 @@ def test_an_event_without_a_number_is_not_there_yet(read, ann, storage):
     store_file(ann, storage)
     event = OutboxEvent.objects.get()
     assert read(f"/events/{event.pk}").status_code == 404
+
+
+def test_a_replay_for_disabled_endpoints_alone_is_refused_and_changes_nothing(replay, delivered):
+    event, endpoint, _ = delivered
+    disable_endpoint(endpoint)
+    problem(replay(event), 409, "endpoint_disabled")
+    assert Delivery.objects.get(event=event).status == "DEAD"
+
+
+def test_a_replay_names_the_enabled_endpoints_and_leaves_the_disabled_ones(replay, delivered):
+    event, endpoint, _ = delivered
+    disable_endpoint(endpoint)
+    other = Endpoint.objects.create(url="https://other.example.org/")
+    response = replay(event)
+    assert response.status_code == 202
+    assert response.json()["sent_to"] == [str(other.pk)]
+    assert Delivery.objects.get(event=event, endpoint=endpoint).status == "DEAD"
+
+
+def test_a_replay_where_nobody_listens_says_that_it_is_sent_to_nobody(replay, batch):
+    response = replay(OutboxEvent.objects.get(seq=1))
+    assert response.status_code == 202
+    assert (response.json()["sent_to"], response.json()["deliveries"]) == ([], [])
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"a": NaN}'])
+def test_a_replay_with_a_body_that_is_no_object_is_400_and_sends_nothing(replay, delivered, body):
+    event = delivered[0]
+    problem(replay(event, body), 400, "invalid")
+    assert Delivery.objects.get(event=event).status == "DEAD"
+    assert replay(event, b"{}").status_code == 202

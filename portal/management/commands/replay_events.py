@@ -31,7 +31,7 @@ class Command(BaseCommand):
         events = OutboxEvent.objects.in_bulk(ids)
         if unknown := [str(pk) for pk in ids if pk not in events]:
             raise CommandError(f"There is no event {', '.join(unknown)}; nothing was replayed.")
-        return sum(replay_event(event) for event in events.values())
+        return sum(len(replay_event(event)) for event in events.values())
 
     def _replay_all_dead(self):
         total = 0
