@@ -2,7 +2,7 @@
 
 import random
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 from django.conf import settings
@@ -21,29 +21,51 @@ Status = Delivery.Status
 
 #: Longer than any attempt takes, so that two workers never send the same one under one claim.
 LEASE = timedelta(seconds=60)
-#: Events handed to an endpoint in one transaction.
+#: Events handed to the endpoint of the environment in one transaction; to one of an owner's.
 BLOCK = 500
+BLOCK_OF_OWNERS = 100
+#: Endpoints of owners that have their turn in one round: whoever waits for the end of it waits for no more.
+TURNS = 10
 #: Attempts that a delivery remembers.
 HISTORY = 20
 
 
-def hand_out():
-    """Make the deliveries of events that an endpoint was not handed yet; return how many events were handed out.
+class Turns:
+    """Whose turn it is to be handed events: each endpoint of an owner's has one before any has its second."""
 
-    An endpoint is handed events by their number, which they get after their commit, so that it misses none; one
-    transaction makes the deliveries and moves its number on, so that none is made twice.
+    def __init__(self):
+        self.last = UUID(int=0)
+
+    def next_of(self, rows):
+        """Return up to TURNS endpoints of a queryset, those first that come after who had the last turn."""
+        rows = rows.order_by("pk")
+        chosen = list(rows.filter(pk__gt=self.last)[:TURNS])
+        chosen += rows.filter(pk__lte=self.last)[: TURNS - len(chosen)]
+        if chosen:
+            self.last = chosen[-1].pk
+        return chosen
+
+
+def hand_out(turns=None):
+    """Make deliveries of events that an endpoint was not handed yet; return how many events were handed out.
+
+    A block to the endpoint of the environment, then one to each of the owners' whose turn it is by `turns` (a Turns),
+    so that none waits for the backlog of another. An endpoint is handed events by their number, which they get after
+    their commit, so that it misses none; one transaction makes the deliveries and moves its number on, so that none is
+    made twice.
     """
     unseen = OutboxEvent.objects.filter(seq__gt=OuterRef("last_seq"))
     of_all = active_endpoints().filter(Exists(unseen), owner=None)
     of_owners = active_endpoints().filter(Exists(unseen.filter(owner=OuterRef("owner"))), owner__isnull=False)
-    return sum(_hand_to(endpoint) for rows in (of_all, of_owners) for endpoint in rows)
+    done = sum(_hand_to(endpoint) for endpoint in of_all)
+    return done + sum(_hand_to(endpoint) for endpoint in (turns or Turns()).next_of(of_owners))
 
 
 def _hand_to(endpoint):
-    rows = OutboxEvent.objects.filter(seq__gt=endpoint.last_seq).order_by("seq")
+    rows, block = OutboxEvent.objects.filter(seq__gt=endpoint.last_seq).order_by("seq"), BLOCK
     if endpoint.owner_id is not None:
-        rows = rows.filter(owner=endpoint.owner_id)
-    events = list(rows.values_list("id", "seq", "event_type")[:BLOCK])
+        rows, block = rows.filter(owner=endpoint.owner_id), BLOCK_OF_OWNERS
+    events = list(rows.values_list("id", "seq", "event_type")[:block])
     made = [Delivery(event_id=pk, endpoint=endpoint) for pk, _, kind in events if hears(endpoint, kind)]
     for delivery in made:
         delivery.due_at = Now()

@@ -1,4 +1,4 @@
-"""The dispatcher: numbers events, hands them out, and sends what is due, many at once, never in a transaction."""
+"""The dispatcher: hands events out and sends what is due, many at once, never in a transaction."""
 
 import logging
 import random
@@ -11,6 +11,7 @@ from django.db import close_old_connections, connections
 from portal.exceptions import PortalError
 from portal.runner.base import Outcome
 from portal.services.deliveries import (
+    Turns,
     claim_due,
     endpoints_with_due,
     hand_out,
@@ -50,6 +51,7 @@ class Dispatcher:
         #: The ids of the endpoints whose last attempt was a quick success.
         self._steady = set()
         self._noted = False
+        self._turns = Turns()
         self._pause = POLL_SECONDS
 
     def run(self):
@@ -62,9 +64,9 @@ class Dispatcher:
         connections.close_all()
 
     def run_once(self):
-        """Send all that is due now and return the counts."""
+        """Number and send all that is due now and return the counts."""
         with self._threads:
-            while self._work() or self._under_way:
+            while number_events() + self._work() or self._under_way:
                 pass
         return self.counts
 
@@ -97,7 +99,7 @@ class Dispatcher:
         if not self._noted:
             note_environment()
             self._noted = True
-        return number_events() + hand_out()
+        return hand_out(self._turns)
 
     def _send_due(self):
         sent = 0

@@ -21,12 +21,9 @@ def number_events():
         return 0
     with write_transaction():
         last = _hold_counter()
-        events = list(OutboxEvent.objects.filter(seq__isnull=True).order_by("id").only("id")[:BLOCK])
-        for number, event in enumerate(events, last + 1):
-            event.seq = number
-        OutboxEvent.objects.bulk_update(events, ["seq"])
-        EventCounter.objects.filter(pk=EventCounter.ONLY).update(last_seq=last + len(events))
-    return len(events)
+        count = OutboxEvent.objects.give_numbers(after=last, limit=BLOCK)
+        EventCounter.objects.filter(pk=EventCounter.ONLY).update(last_seq=last + count)
+    return count
 
 
 def _hold_counter():

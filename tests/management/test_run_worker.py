@@ -39,3 +39,9 @@ def test_it_works_until_it_is_told_to_stop(portal_server, ann_api, start_worker,
     wait_until(lambda: expect(200, ann_api.get(path))["status"] == "EXPIRED")
     worker.send_signal(number)
     assert worker.wait(5) == 0
+
+
+def test_it_numbers_events_while_it_works(portal_server, ann_api, start_worker):
+    file = ann_api.store(b"x")
+    start_worker()
+    wait_until(lambda: file["id"] in [event["file_id"] for event in expect(200, ann_api.get("/events"))["results"]])

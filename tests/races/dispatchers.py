@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -115,7 +116,8 @@ def is_there(pid):
 
 def work(path):
     """Send what is due until the end by kill -9."""
-    deliveries, dispatch = (importlib.import_module(f"portal.services.{name}") for name in ("deliveries", "dispatch"))
+    names = ("deliveries", "dispatch", "numbering")
+    deliveries, dispatch, numbering = (importlib.import_module(f"portal.services.{name}") for name in names)
     deliveries.LEASE = timedelta(seconds=LEASE_SECONDS)
     plain = dispatch.message_of
 
@@ -124,7 +126,14 @@ def work(path):
         return Claimed(message.event_id, message.body, str(delivery.claim_token))
 
     dispatch.message_of = message_of
-    dispatch.Dispatcher(runner=ToldRunner(path), stopped=lambda seconds: bool(time.sleep(seconds))).run()
+    threading.Thread(target=numbering.Numberer(stopped=never).run).start()
+    dispatch.Dispatcher(runner=ToldRunner(path), stopped=never).run()
+
+
+def never(seconds):
+    """Wait; no stop is ever asked for."""
+    time.sleep(seconds)
+    return False
 
 
 def main():

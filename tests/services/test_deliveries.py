@@ -1,5 +1,6 @@
 """Deliveries: made once for each event and endpoint, claimed under a lease, and moved on by what came of them."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from django.db.models.functions import Now
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.runner.base import Outcome
 from portal.services import deliveries
-from portal.services.deliveries import claim_due, delay_after, endpoints_with_due, hand_out, record_outcomes
+from portal.services.deliveries import Turns, claim_due, delay_after, endpoints_with_due, hand_out, record_outcomes
 from portal.services.endpoints import note_environment
 from portal.services.events import number_events
 from tests.samples import store_file
@@ -59,6 +60,35 @@ def test_an_endpoint_is_handed_every_event_once_also_those_from_before(ann, stor
 def test_more_events_than_a_block_take_more_rounds(ann, storage, endpoint, monkeypatch):
     monkeypatch.setattr(deliveries, "BLOCK", 2)
     assert [make_events(ann, storage, 3), hand_out(), hand_out()] == [2, 1, 0]
+
+
+def owned(caller, count):
+    """So many endpoints of the caller's, the oldest first."""
+    rows = [Endpoint(url=f"https://{number}.example.org/", owner=caller.user) for number in range(count)]
+    return [row.pk for row in Endpoint.objects.bulk_create(rows)]
+
+
+def handed():
+    """Return how many events each endpoint was handed so far."""
+    return Counter(Delivery.objects.values_list("endpoint_id", flat=True))
+
+
+def test_a_backlog_is_handed_out_a_block_at_a_time_in_turn_and_that_of_the_environment_comes_first(
+    ann, bob, storage, endpoint, monkeypatch
+):
+    for name, value in {"TURNS": 2, "BLOCK": 4, "BLOCK_OF_OWNERS": 1}.items():
+        monkeypatch.setattr(deliveries, name, value)
+    busy, (quiet,), turns = owned(ann, 3), owned(bob, 1), Turns()
+    for caller in (ann, ann, ann, bob):
+        store_file(caller, storage)
+    number_events()
+    assert hand_out(turns) == 6
+    assert handed() == Counter({endpoint.pk: 4, busy[0]: 1, busy[1]: 1})
+    # Whoever had no turn is next, whatever the others still wait for.
+    assert hand_out(turns) == 2
+    assert handed() == Counter({endpoint.pk: 4, quiet: 1} | dict.fromkeys(busy, 1))
+    assert [hand_out(turns) for _ in range(4)] == [2, 2, 2, 0]
+    assert handed() == Counter({endpoint.pk: 4, quiet: 1} | dict.fromkeys(busy, 3))
 
 
 def test_who_looked_before_another_worker_handed_out_makes_none_twice(ann, storage, endpoint):

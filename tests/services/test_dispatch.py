@@ -9,8 +9,9 @@ from django.db import OperationalError
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.runner.base import Outcome
 from portal.runner.memory import MemoryRunner
-from portal.services import dispatch
+from portal.services import deliveries, dispatch
 from portal.services.dispatch import Dispatcher
+from portal.services.events import number_events
 from tests.patience import wait_until
 from tests.samples import store_file
 from tests.services.situations import failing
@@ -102,6 +103,7 @@ def test_a_steady_endpoint_takes_its_share_of_the_slots_and_any_other_takes_one(
     ours = dispatcher(MemoryRunner(gate))
     if steady:
         ours._steady.add(Endpoint.ENVIRONMENT_ID)
+    number_events()
     ours.round()
     ours.round()
     wait_until(lambda: gate.waiting == slots)
@@ -118,6 +120,7 @@ def test_dead_endpoints_take_half_of_the_slots_and_a_steady_one_finds_its_own(an
         store_file(ann, storage)
     gate = Gate()
     ours = dispatcher(MemoryRunner(gate))
+    number_events()
     ours.round()
     ours.round()
     wait_until(lambda: gate.waiting == dispatch.SLOTS_OF_ALL_UNSTEADY)
@@ -152,6 +155,7 @@ def test_a_quick_success_makes_an_endpoint_steady_and_anything_else_ends_it(ann,
 
 def test_a_fault_of_the_database_is_waited_out_and_nothing_that_came_back_is_lost(ann, storage, monkeypatch):
     store_file(ann, storage)
+    number_events()
     runner = MemoryRunner()
     ours = dispatcher(runner)
     assert ours.round()
@@ -174,6 +178,7 @@ def test_told_to_stop_it_records_what_is_under_way_and_begins_nothing(ann, stora
         gate.open.set()
         return len(asked) > 1
 
+    number_events()
     ours = dispatcher(MemoryRunner(gate), stopped)
     ours._steady.add(Endpoint.ENVIRONMENT_ID)
     ours.run()
@@ -183,7 +188,31 @@ def test_told_to_stop_it_records_what_is_under_way_and_begins_nothing(ann, stora
     assert not Delivery.objects.filter(claim_token__isnull=False).exists()
 
 
-def test_the_dispatcher_numbers_events_without_an_endpoint_too(ann, storage, settings):
+def test_a_round_numbers_nothing_so_that_no_reader_waits_for_one(ann, storage):
+    store_file(ann, storage)
+    runner = MemoryRunner()
+    assert dispatcher(runner).round()
+    assert not runner.sent
+    assert OutboxEvent.objects.get().seq is None
+
+
+def test_each_endpoint_of_owners_has_its_turn_in_the_rounds_of_one_dispatcher(ann, storage, settings, monkeypatch):
+    settings.PORTAL_RUNNER_ENDPOINT = ""
+    monkeypatch.setattr(deliveries, "TURNS", 1)
+    monkeypatch.setattr(deliveries, "BLOCK_OF_OWNERS", 1)
+    rows = [Endpoint(url=f"https://{number}.example.org/", owner=ann.user) for number in range(3)]
+    Endpoint.objects.bulk_create(rows)
+    for _ in range(3):
+        store_file(ann, storage)
+    number_events()
+    ours = dispatcher(MemoryRunner())
+    for _ in range(3):
+        ours.round()
+    assert list(Endpoint.objects.values_list("last_seq", flat=True)) == [1, 1, 1]
+    assert ours.run_once() == Counter(delivered=9)
+
+
+def test_once_through_numbers_events_without_an_endpoint_too(ann, storage, settings):
     settings.PORTAL_RUNNER_ENDPOINT = ""
     store_file(ann, storage)
     assert dispatcher(MemoryRunner()).run_once() == Counter()

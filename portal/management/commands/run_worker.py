@@ -10,6 +10,7 @@ from portal.metrics import tallies
 from portal.runner.webhook import WebhookRunner
 from portal.services.dispatch import Dispatcher
 from portal.services.heartbeats import Heart
+from portal.services.numbering import Numberer
 from portal.services.worker import Worker
 from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
 
@@ -31,8 +32,10 @@ class Command(BaseCommand):
         except (StorageMisconfigured, StorageUnavailable) as error:
             raise CommandError(str(error)) from error
         tallies.share(settings.PORTAL_DATA_DIR / "metrics")
-        # In threads of their own: a large file that is hashed holds up no event and no heartbeat.
+        # In threads of their own: a large file that is hashed holds up no event and no heartbeat, and what is sent
+        # holds up no number.
         beside = [
+            Companion("numberer", Numberer(stopped=stop.wait).run, stop),
             Companion("dispatcher", Dispatcher(runner=WebhookRunner(), stopped=stop.wait).run, stop),
             Companion("heartbeat", Heart(stopped=stop.wait).run, stop),
         ]
