@@ -14,17 +14,6 @@ from portal.services.limits import MAX_BULK_FILES
 BIGINT_MAX = 2**63 - 1
 
 
-@extend_schema_field({"type": "string"})
-class AnyTextField(serializers.CharField):
-    """A text that is looked at later: what is wrong with it is told in the result of its entry."""
-
-    def to_internal_value(self, data):
-        """Return the text as it is."""
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return data
-
-
 class FlagField(serializers.BooleanField):
     """A JSON `true` or `false`; DRF would take texts and numbers too."""
 
@@ -36,18 +25,39 @@ class FlagField(serializers.BooleanField):
 
 
 class EntryIn(BodyIn):
-    """A file that will be sent. A bad value rejects its entry alone; one of another type the whole call."""
+    """A file that will be sent; sizes in bytes."""
 
-    path = AnyTextField(allow_blank=True, trim_whitespace=False)
-    total_size_bytes = WholeNumberField()
-    sha256 = AnyTextField(required=False, allow_null=True, allow_blank=True, default=None)
-    content_type = AnyTextField(required=False, allow_null=True, allow_blank=True, default=None)
+    path = PathField()
+    total_size_bytes = WholeNumberField(min_value=0, max_value=BIGINT_MAX)
+    sha256 = Sha256Field(required=False, allow_null=True, default="")
+    content_type = NameField(required=False, allow_null=True, default=DEFAULT_CONTENT_TYPE)
+
+
+@extend_schema_field(
+    {
+        "anyOf": [
+            {
+                "type": "object",
+                "required": ["path", "total_size_bytes"],
+                "properties": {
+                    "path": {"type": "string", "description": "Relative; at most 1,024 bytes of UTF-8."},
+                    "total_size_bytes": {"type": "integer", "minimum": 0},
+                    "sha256": {"type": ["string", "null"], "pattern": "^[0-9a-fA-F]{64}$"},
+                    "content_type": {"type": ["string", "null"], "maxLength": 255},
+                },
+            },
+            {"description": "Whatever else it is: `rejected`, by itself."},
+        ]
+    }
+)
+class EntryField(serializers.JSONField):
+    """An entry as it came: what is wrong with it is told in its result, and the others go on."""
 
 
 class DeclareIn(BodyIn):
     """The body of `POST /batches/{id}/files` as JSON."""
 
-    files = serializers.ListField(child=EntryIn(), max_length=MAX_BULK_FILES)
+    files = serializers.ListField(child=EntryField(allow_null=True), min_length=1, max_length=MAX_BULK_FILES)
     open_sessions = FlagField(required=False, allow_null=True, default=False)
 
 
@@ -69,13 +79,7 @@ class DeclareResults(serializers.Serializer):
     results = DeclareResult(many=True)
 
 
-_FIELDS = {
-    "path": PathField(),
-    "total_size_bytes": WholeNumberField(min_value=0, max_value=BIGINT_MAX),
-    "sha256": Sha256Field(),
-    "content_type": NameField(),
-}
-_DEFAULTS = {"sha256": "", "content_type": DEFAULT_CONTENT_TYPE}
+_FIELDS = EntryIn().fields
 
 
 def read_entry(data):
@@ -83,12 +87,9 @@ def read_entry(data):
     members = data if isinstance(data, dict) else {}
     values, errors = {}, []
     for name, field in _FIELDS.items():
-        value = members.get(name)
-        if value is None and name in _DEFAULTS:
-            values[name] = _DEFAULTS[name]
-            continue
         try:
-            values[name] = field.run_validation(value)
+            value = field.run_validation(members.get(name, serializers.empty))
+            values[name] = field.get_default() if value is None else value
         except serializers.ValidationError as error:
             detail = error.get_full_details()[0]
             errors.append({"field": name, "code": detail["code"], "detail": str(detail["message"])})

@@ -66,18 +66,39 @@ BAD = [
     {"path": "a", "total_size_bytes": -1},
     {"path": "a", "total_size_bytes": 1, "sha256": "xyz"},
     {"path": "a", "total_size_bytes": 1, "content_type": "\n"},
+    {"path": "a"},
+    {"path": "a", "total_size_bytes": "1"},
+    {"path": "a", "total_size_bytes": True},
+    {"path": "a", "total_size_bytes": None},
+    {"path": "a", "total_size_bytes": 1, "sha256": 5},
+    {"path": "a", "total_size_bytes": 1, "content_type": []},
+    {"total_size_bytes": 1},
+    {"path": None, "total_size_bytes": 1},
 ]
+#: Without a path that could be told.
+NAMELESS = [{"path": 1, "total_size_bytes": 1}, {"path": {}, "total_size_bytes": 1}, "a", 1, None, [], {}]
 
 
 def test_a_bad_entry_is_rejected_and_the_rest_goes_on(ann_api, batch):
     good = {"path": "good", "total_size_bytes": 1, "sha256": None, "content_type": None, "other": 1}
     results = declare(ann_api, batch, [*BAD, good, {"path": "huge", "total_size_bytes": 2**62}])
     assert [result["action"] for result in results] == ["rejected"] * len(BAD) + ["upload", "rejected"]
-    assert [result["path"] for result in results[:-2]] == [entry["path"] for entry in BAD]
+    assert [result["path"] for result in results[:-2]] == [entry.get("path") for entry in BAD]
     assert {result["error"]["code"] for result in results[:-2]} == {"invalid"}
     assert results[-1]["error"]["code"] == "file_too_large"
     assert {result["file_id"] for result in results if result["action"] == "rejected"} == {None}
     assert expect(200, ann_api.get(batch))["total_files"] == 1
+
+
+def test_an_entry_without_a_path_is_rejected_by_itself_too(ann_api, batch):
+    results = declare(ann_api, batch, [*NAMELESS, {"path": "good", "total_size_bytes": 1}])
+    assert [result["action"] for result in results] == ["rejected"] * len(NAMELESS) + ["upload"]
+    assert [(result["path"], result["error"]["code"]) for result in results[:-1]] == [(None, "invalid")] * len(NAMELESS)
+    errors = results[-2]["error"]["errors"]
+    assert [(error["field"], error["code"]) for error in errors] == [
+        ("path", "required"),
+        ("total_size_bytes", "required"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -86,10 +107,7 @@ def test_a_bad_entry_is_rejected_and_the_rest_goes_on(ann_api, batch):
         {},
         {"files": None},
         {"files": "a"},
-        {"files": ["a"]},
-        {"files": [{"path": "a"}]},
-        {"files": [{"path": 1, "total_size_bytes": 1}]},
-        {"files": [{"path": "a", "total_size_bytes": "1"}]},
+        {"files": []},
         {"files": [{"path": "a", "total_size_bytes": 1}], "open_sessions": "yes"},
         {"files": [{"path": str(n), "total_size_bytes": 1} for n in range(1001)]},
     ],
