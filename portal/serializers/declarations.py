@@ -8,7 +8,7 @@ from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.serializers.bodies import BodyIn
 from portal.serializers.bulk import BulkError
 from portal.serializers.texts import NameField, PathField, Sha256Field, WholeNumberField
-from portal.services.declarations import Entry
+from portal.services.entries import Entry
 from portal.services.limits import MAX_BULK_FILES
 
 BIGINT_MAX = 2**63 - 1

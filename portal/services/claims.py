@@ -69,7 +69,8 @@ def claim_session(session):
         advance(
             session,
             UploadSession.Status.FINALIZING,
-            where=Q(completed_parts=F("total_parts")),
+            # A digest may have been told since the look: the bytes must have it.
+            where=Q(completed_parts=F("total_parts"), declared_sha256=session.declared_sha256),
             claim_token=claim.token,
             lease_until=Now() + LEASE,
             object_key=session.object_key,

@@ -2,6 +2,7 @@
 
 import hashlib
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from uuid import uuid4
 
@@ -30,11 +31,12 @@ class KeyClaim:
     def keep(self, answer):
         """Keep `answer` (JSON members) for the next time; inside the transaction that makes the object.
 
-        Raises IdempotencyInProgress, and so rolls back, when the claim ran out and another request has it.
+        Raises IdempotencyInProgress, and so rolls back, when the claim ran out and another request has it. May be
+        called again after a transaction that was rolled back.
         """
         kept = orjson.loads(orjson.dumps(answer, option=orjson.OPT_UTC_Z))
         try:
-            advance(self.row, IdempotencyKey.Status.ANSWERED, where=_held_by(self.row.claim_token), answer=kept)
+            advance(copy(self.row), IdempotencyKey.Status.ANSWERED, where=_held_by(self.row.claim_token), answer=kept)
         except StatusConflict as error:
             raise IdempotencyInProgress from error
 

@@ -1,22 +1,24 @@
 """What opening a session takes: its row, its staging file, and for many of them at once one transaction."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from django.db.models import Q
 from django.utils import timezone
 
-from portal.exceptions import StatusConflict, StorageUnavailable
+from portal.exceptions import PortalError, QuotaExceeded, StatusConflict, StorageUnavailable
 from portal.models import IngestFile, UploadSession
 from portal.services.batches import TO_CARRY_ON, update_batch_counters
 from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
 from portal.services.space import refuse_when_full, storage_errors, storage_turn
 from portal.services.transactions import write_transaction
-from portal.services.transitions import advance
+from portal.services.transitions import advance_together, hold_rows
 from portal.services.usage import move_usage, refuse_over_quota
 from portal.storage.keys import object_key_of
 
 #: Clean-up may take bytes that no row names after a day; an opening must be over long before.
 OPENING_LIMIT_SECONDS = 3600
+#: So many sessions are opened in one transaction, and so many of their staging files made at once.
+GROUP, OPENERS = 250, 8
 
 
 def new_session(caller, size, *, chunk_size, sha256=""):
@@ -35,37 +37,128 @@ def make_staging(session, *, storage):
     """Make the staging file of `session`, durably; raises OutOfSpace, StorageUnavailable."""
     began = time.monotonic()
     refuse_when_full(storage)
-    with storage_turn(storage), storage_errors():
+    with storage_turn(storage):
+        _make_place(session, storage)
+    _refuse_late(began)
+
+
+def _make_place(session, storage):
+    with storage_errors():
         session.upload_id = storage.create_staging(session.staging_key, single=session.total_parts <= 1)
     if not storage.locks:
         # The bytes are at the place of the object from the first one on: the row must name it.
         session.object_key = object_key_of(session.staging_key)
+
+
+def _refuse_late(began):
     if time.monotonic() - began > OPENING_LIMIT_SECONDS:
         raise StorageUnavailable("The storage took too long to open the session; try again.")
 
 
-def open_expected(caller, batch, file_ids, *, storage):
-    """Open a session for each of these EXPECTED files of `batch`, in one transaction; return them by the file's id.
+def open_declared(caller, batch, entries, *, storage, keep=None):
+    """Give each of `entries` that is to be uploaded, and has none, a session, or the error that keeps it from one.
 
-    All or none. Raises StatusConflict when one is no longer EXPECTED, BatchCancelled, QuotaExceeded, OutOfSpace,
-    StorageUnavailable.
+    Each names its EXPECTED file by `file_id`; of two that name the same the second resumes. `keep()` runs in the
+    transaction of the last block; returns whether it did. Raises StatusConflict when a file is not EXPECTED any more,
+    or what closes the batch: then the block that it happened to has no sessions, and those before have.
     """
-    files = list(IngestFile.objects.filter(pk__in=file_ids, status=IngestFile.Status.EXPECTED).order_by("pk"))
-    if len(files) < len(file_ids):
-        raise StatusConflict("A file is not expected any more.")
-    sessions, declared = {}, sum(file.size_bytes for file in files)
-    refuse_over_quota(caller.user.pk, declared, sessions=len(files))
+    by_file = {}
+    for entry in entries:
+        if entry.action == "upload" and entry.session is None:
+            by_file.setdefault(entry.file_id, []).append(entry)
+    ids, kept = list(by_file), False
+    for start in range(0, len(ids), GROUP):
+        block = {pk: by_file[pk] for pk in ids[start : start + GROUP]}
+        kept = _open_block(caller, batch, block, storage, keep if start + GROUP >= len(ids) else None)
+    return kept
+
+
+def _open_block(caller, batch, block, storage, keep):
+    try:
+        return _open_together(caller, batch, block, storage, keep)
+    except QuotaExceeded as error:
+        if len(block) == 1:
+            _refuse(block, dict.fromkeys(block, error))
+            return False
+    # Not all have room: the first ones may.
+    ids = list(block)
+    half = len(ids) // 2
+    _open_block(caller, batch, {pk: block[pk] for pk in ids[:half]}, storage, None)
+    return _open_block(caller, batch, {pk: block[pk] for pk in ids[half:]}, storage, keep)
+
+
+def _open_together(caller, batch, block, storage, keep):
+    files = IngestFile.objects.in_bulk(block)
+    if any(pk not in files or files[pk].status != IngestFile.Status.EXPECTED for pk in block):
+        raise StatusConflict
+    refuse_over_quota(caller.user.pk, sum(file.size_bytes for file in files.values()), sessions=len(files))
+    opened, errors = _make_places(caller, [files[pk] for pk in block], storage)
+    _refuse(block, errors)
+    if not opened:
+        return False
+    try:
+        with write_transaction():
+            _record(opened)
+            for session in opened:
+                _settle(block[session.file_id], session)
+            if keep:
+                keep()
+            update_batch_counters(batch.pk, open_to=TO_CARRY_ON)
+            size = sum(session.total_size_bytes for session in opened)
+            move_usage(caller.user.pk, open_sessions=len(opened), open_bytes=size)
+    except BaseException:
+        for session in opened:
+            for entry in block[session.file_id]:
+                entry.action, entry.session = "upload", None
+        raise
+    return keep is not None
+
+
+def _refuse(block, errors):
+    for pk, error in errors.items():
+        for entry in block[pk]:
+            entry.action, entry.error = "", error
+
+
+def _settle(entries, session):
+    first, *others = entries
+    first.session = session
+    for entry in others:
+        entry.action, entry.session = "resume", session
+
+
+def _record(opened):
+    carriers = {session.file_id: session for session in opened}
+    files = hold_rows(IngestFile, carriers)
     for file in files:
-        size, sha256 = file.size_bytes, file.declared_sha256
-        session = new_session(caller, size, chunk_size=choose_chunk_size(size), sha256=sha256)
-        session.file = file
-        make_staging(session, storage=storage)
-        sessions[file.pk] = session
-    with write_transaction():
-        UploadSession.objects.bulk_create(sessions.values())
-        for file in files:
-            seen = Q(session_id=file.session_id)
-            advance(file, IngestFile.Status.UPLOADING, where=seen, session_id=sessions[file.pk].pk)
-        update_batch_counters(batch.pk, open_to=TO_CARRY_ON)
-        move_usage(caller.user.pk, open_sessions=len(files), open_bytes=declared)
-    return sessions
+        session = carriers[file.pk]
+        if (file.size_bytes, file.declared_sha256) != (session.total_size_bytes, session.declared_sha256):
+            raise StatusConflict("The file was declared anew at this moment.")
+    ids = {pk: session.pk for pk, session in carriers.items()}
+    advance_together(files, IngestFile.Status.UPLOADING, each=("session_id", ids))
+    UploadSession.objects.bulk_create(opened)
+
+
+def _make_places(caller, files, storage):
+    """Return the sessions of `files` whose staging files are durable, and `{file id: error}` of the others."""
+
+    def make(file):
+        try:
+            chunk_size = choose_chunk_size(file.size_bytes)
+            session = new_session(caller, file.size_bytes, chunk_size=chunk_size, sha256=file.declared_sha256)
+            session.file = file
+            _make_place(session, storage)
+        except PortalError as error:
+            return error
+        return session
+
+    began = time.monotonic()
+    try:
+        refuse_when_full(storage)
+        with storage_turn(storage), ThreadPoolExecutor(OPENERS, thread_name_prefix="portal-open") as threads:
+            outcomes = dict(zip((file.pk for file in files), threads.map(make, files), strict=True))
+        _refuse_late(began)
+    except PortalError as error:
+        return [], {file.pk: error for file in files}
+    errors = {pk: outcome for pk, outcome in outcomes.items() if isinstance(outcome, PortalError)}
+    return [outcome for pk, outcome in outcomes.items() if pk not in errors], errors

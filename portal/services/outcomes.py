@@ -12,7 +12,7 @@ from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.services import outbox
 from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, update_batch_counters
 from portal.services.transactions import write_transaction
-from portal.services.transitions import advance, insert_stored
+from portal.services.transitions import advance, advance_together, insert_stored
 from portal.services.usage import move_usage
 
 # After a StatusConflict, the rows in memory that were moved before it differ from those in the database.
@@ -71,11 +71,10 @@ def record_failed_together(sessions, to, *, code, detail, where=None):
     """Do what `record_failed` does for several sessions of one batch, all or none, and count them once."""
     error = {"code": code, "detail": detail}
     with write_transaction():
-        for session in sessions:
-            advance(session, to, where=where, error=error, claim_token=None, lease_until=None)
+        advance_together(sessions, to, where=where, error=error, claim_token=None, lease_until=None)
         for session in sessions:
             session.file.error = session.error = error
-            advance(session.file, IngestFile.Status.FAILED, error=error)
+        advance_together([session.file for session in sessions], IngestFile.Status.FAILED, error=error)
         outbox.record_files_failed([session.file for session in sessions])
         update_batch_counters(sessions[0].file.batch_id, failed=len(sessions))
         declared = sum(session.total_size_bytes for session in sessions)
@@ -95,7 +94,7 @@ def record_given_up(files):
     with write_transaction():
         for file in files:
             file.error = error
-            advance(file, IngestFile.Status.FAILED, error=error)
+        advance_together(files, IngestFile.Status.FAILED, error=error)
         outbox.record_files_failed(files)
         update_batch_counters(files[0].batch_id, failed=len(files))
     metrics.count_failed(len(files))
@@ -184,8 +183,9 @@ def _describe(arrival, owner, batch, backend):
 
 def _store_again(file):
     """Move an EXPECTED or FAILED file, described anew, to STORED by way of UPLOADING; no session carries it."""
-    # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen.
-    seen, file.session_id = Q(session_id=file.session_id), None
+    # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen. And a
+    # digest may have been told, which these bytes do not have.
+    seen, file.session_id = Q(session_id=file.session_id, declared_sha256=file.declared_sha256), None
     names = (*_TOLD, "size_bytes", "error", "metadata", "storage_backend", "storage_key", "stored_at", "session_id")
     advance(file, IngestFile.Status.UPLOADING, where=seen, **{name: getattr(file, name) for name in names})
     advance(file, IngestFile.Status.STORED)

@@ -97,8 +97,10 @@ def _join(caller, session, file, batch, path, described):
     if was == EXPECTED and described["content_type"] == DEFAULT_CONTENT_TYPE:
         described["content_type"] = file.content_type
     fields = {"error": None, **described}
-    # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen.
-    advance(file, IngestFile.Status.UPLOADING, where=Q(session_id=file.session_id), **fields)
+    # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen. And a
+    # digest may have been told, which the session would not ask for.
+    seen = Q(session_id=file.session_id, declared_sha256=file.declared_sha256)
+    advance(file, IngestFile.Status.UPLOADING, where=seen, **fields)
     vars(file).update(fields)
     return file, {"failed": -int(was == FAILED), "total_bytes": gained, "open_to": OPEN_TO[was]}
 

@@ -1,11 +1,14 @@
 """The one place where a status is written: compare-and-set, so that each move happens once on any database."""
 
-from django.db.models import BigIntegerField, DurationField, F, IntegerField, Q
+from django.db.models import BigIntegerField, Case, DurationField, F, IntegerField, Q, Value, When
 from django.db.models.functions import Now
 
 from portal.exceptions import SessionClosed, StatusConflict
 from portal.models import IngestFile, UploadSession
 from portal.models.prepared import Prepared, Slot, slots
+
+#: So many rows are moved by one statement.
+BLOCK = 200
 
 _COUNT_PART = Prepared(
     lambda: (
@@ -33,6 +36,47 @@ def advance(row, to, *, where=None, **fields):
     row.status = to
 
 
+def advance_together(rows, to, *, where=None, each=None, **fields):
+    """Do what `advance` does for many rows of one model, all or none, in few statements; only inside a transaction.
+
+    `each` is `(column, {primary key: value})`: what differs from row to row.
+    """
+    if len(rows) == 1 and not each:
+        return advance(rows[0], to, where=where, **fields)
+    model = type(rows[0])
+    keys = sorted(row.pk for row in rows)
+    hold_rows(model, keys)
+    for start in range(0, len(keys), BLOCK):
+        block = set(keys[start : start + BLOCK])
+        _advance_block([row for row in rows if row.pk in block], to, where, each, fields)
+    return None
+
+
+def hold_rows(model, keys):
+    """Return the rows of these keys, as they stay until the transaction ends; SQLite has one writer, which this is.
+
+    In the order of the keys, so that two who want the same ones wait for each other instead of both.
+    """
+    return list(model.objects.filter(pk__in=keys).order_by("pk").select_for_update())
+
+
+def _advance_block(rows, to, where, each, fields):
+    model = type(rows[0])
+    for seen in sorted({row.status for row in rows}):
+        if to not in model.TRANSITIONS[seen]:
+            raise StatusConflict(f"What is {seen} cannot become {to}.")
+        keys = [row.pk for row in rows if row.status == seen]
+        if each:
+            column, values = each
+            field = model._meta.get_field(column)
+            fields[column] = Case(*(When(pk=pk, then=Value(values[pk], field)) for pk in keys), output_field=field)
+        hit = model.objects.filter(where or Q(), pk__in=keys, status=seen)
+        if hit.update(status=to, status_at=Now(), **fields) != len(keys):
+            raise StatusConflict("A row changed while you were looking.")
+    for row in rows:
+        row.status = to
+
+
 def insert_stored(files):
     """Insert new rows of files, whose bytes are durable, as STORED; raises IntegrityError where a path is taken."""
     _insert(files, IngestFile.Status.STORED)
@@ -49,6 +93,15 @@ def _insert(files, status):
     for file in files:
         file.status = status
     IngestFile.objects.bulk_create(files)
+
+
+def tell_digest(row, sha256):
+    """Put the SHA-256 of a file, or of its session, on record while it has the status that was seen, and none yet.
+
+    Raises StatusConflict otherwise.
+    """
+    if not _compare_and_set(row, Q(declared_sha256=""), declared_sha256=sha256):
+        raise StatusConflict(f"{row} changed while you were looking.")
 
 
 def update_claimed(row, token, **fields):

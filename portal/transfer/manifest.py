@@ -7,7 +7,8 @@ import orjson
 from portal import access
 from portal.exceptions import BodyIncomplete, Invalid, TooSlow
 from portal.serializers.declarations import read_entry, render_declared
-from portal.services.declarations import Entry, declare_files
+from portal.services.declarations import declare_files
+from portal.services.entries import Entry
 from portal.storage import get_storage
 from portal.transfer.auth import identify
 from portal.transfer.body import Body, read_content_length

@@ -113,6 +113,7 @@ class BatchFileList(APIView):
     """GET: the files of a batch. POST as JSON: declare files; as a tar or a form it is for the byte door."""
 
     scopes = {"GET": (access.READ,), "POST": (access.UPLOAD,)}
+    idempotent = True
 
     @extend_schema(operation_id="list_batch_files", parameters=[BatchFileQuery], responses=FilePage)
     def get(self, request, batch_id):
@@ -126,15 +127,25 @@ class BatchFileList(APIView):
         """As JSON: declare up to 1,000 files, and learn of each what to do: `upload`, `resume`, `stored`.
 
         A `rejected` one has an `error`, and the others go on. With `open_sessions` those that are to be uploaded have
-        their sessions at once. Safe to repeat: the path is the key.
+        their sessions at once. Safe to repeat: the path is the key. With an Idempotency-Key seen before: the first
+        answer.
         """
         batch = get_batch(request.user, batch_id)
-        fields = DeclareIn(data=json_object(request))
+        data = json_object(request)
+        fields = DeclareIn(data=data)
         fields.is_valid(raise_exception=True)
         entries = [read_entry(entry) for entry in fields.validated_data["files"]]
         opening = {"storage": get_storage(), "open_sessions": fields.validated_data["open_sessions"]}
-        declare_files(request.user, batch, entries, **opening)
-        return Response({"results": [render_declared(entry) for entry in entries]})
+        with claimed_key(request, data) as claim:
+            if claim and claim.answer is not None:
+                return replay(claim)
+            keep = claim and (lambda: claim.keep(_declared(entries)))
+            declare_files(request.user, batch, entries, **opening, keep=keep)
+        return Response(_declared(entries))
+
+
+def _declared(entries):
+    return {"results": [render_declared(entry) for entry in entries]}
 
 
 class BatchSeal(APIView):

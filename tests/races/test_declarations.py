@@ -5,7 +5,8 @@ import pytest
 from portal.exceptions import PortalError
 from portal.models import IngestFile, UploadBatch, UploadSession
 from portal.services.cancels import cancel_batch
-from portal.services.declarations import Entry, declare_files
+from portal.services.declarations import declare_files
+from portal.services.entries import Entry
 from tests.races.promises import assert_counted
 from tests.races.test_whole_files import putting
 from tests.rounds import rounds

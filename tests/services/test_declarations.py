@@ -7,12 +7,14 @@ import pytest
 from portal import exceptions
 from portal.models import IngestFile, UploadBatch, UploadSession
 from portal.models.files import DEFAULT_CONTENT_TYPE
-from portal.services import declarations
+from portal.services import declarations, openings, sessions, whole_files
 from portal.services.arrivals import Arrival
 from portal.services.cancels import cancel_batch, delete_batch_files
 from portal.services.claims import claim_session
-from portal.services.declarations import Entry, declare_files
+from portal.services.declarations import declare_files
+from portal.services.entries import Entry
 from portal.services.files import delete_file
+from portal.services.finalize import finalize_session
 from portal.services.receipts import get_receipt
 from portal.services.seals import seal_batch
 from portal.services.sessions import abort_session
@@ -20,6 +22,7 @@ from portal.services.whole_files import begin_files
 from portal.storage import base
 from tests.samples import make_batch, open_session, ready_session, store_file
 from tests.services.situations import counters, drift, event_types, failing, just_before, seen_transactions
+from tests.strict import in_transaction
 
 DATA = b"data"
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -119,7 +122,7 @@ def test_sessions_are_opened_with_the_call_and_resumed_by_the_next(ann, storage)
 
 
 def test_sessions_of_a_group_are_opened_in_one_transaction(ann, storage, monkeypatch):
-    monkeypatch.setattr(declarations, "GROUP", 2)
+    monkeypatch.setattr(openings, "GROUP", 2)
     batch = make_batch(ann)
     with seen_transactions() as transactions:
         entries = declare(ann, batch, storage, ("a", 4), ("b", 4), ("a", 4), ("c", 4), ("b", 4), open_sessions=True)
@@ -271,7 +274,98 @@ def test_a_session_that_another_call_opens_first_is_resumed(ann, storage, monkey
     batch = make_batch(ann)
     opened = []
     faster = lambda: opened.append(open_session(ann, storage, size=4, batch=batch, path="a"))  # noqa: E731
-    just_before(monkeypatch, declarations, "open_expected", faster)
+    just_before(monkeypatch, declarations, "open_declared", faster)
     entry, other = declare(ann, batch, storage, ("a", 4), ("b", 4), open_sessions=True)
     assert (entry.action, entry.session.pk) == ("resume", opened[0].pk)
     assert (other.action, other.session.file.path) == ("upload", "b")
+
+
+OTHER = hashlib.sha256(b"DATA").hexdigest()
+
+
+def test_a_digest_that_is_told_later_is_kept_to(ann, storage):
+    batch = make_batch(ann)
+    assert answers(declare(ann, batch, storage, ("a", 4))) == ["upload"]
+    assert answers(declare(ann, batch, storage, ("a", 4, SHA256))) == ["upload"]
+    assert answers(declare(ann, batch, storage, ("a", 4, OTHER), ("a", 4))) == ["path_taken", "path_taken"]
+    (refused,) = put(ann, batch, storage, ("a", b"DATA"))
+    assert refused.error.code == "path_taken"
+    with pytest.raises(exceptions.Sha256Mismatch):
+        store_file(ann, storage, b"DATA", batch=batch, path="a")
+
+
+def test_a_digest_that_the_second_entry_of_a_path_tells_is_kept_to(ann, storage):
+    batch = make_batch(ann)
+    declare(ann, batch, storage, ("known", 4))
+    paths = ("known", "new")
+    entries = declare(ann, batch, storage, *((path, 4, sha) for path in paths for sha in ("", SHA256, OTHER, "")))
+    assert answers(entries) == ["upload", "upload", "path_taken", "upload"] * 2
+    assert set(IngestFile.objects.values_list("path", "declared_sha256")) == {(path, SHA256) for path in paths}
+
+
+def test_a_digest_that_is_told_while_the_session_is_open_fails_other_bytes(ann, storage):
+    batch = make_batch(ann)
+    session = ready_session(ann, storage, b"DATA", batch=batch, path="a")
+    (entry,) = declare(ann, batch, storage, ("a", 4, SHA256))
+    assert (entry.action, entry.session.pk) == ("resume", session.pk)
+    assert answers(declare(ann, batch, storage, ("a", 4, OTHER))) == ["path_taken"]
+    # As it was seen before the digest was told.
+    with pytest.raises(exceptions.Sha256Mismatch):
+        finalize_session(session, storage=storage)
+    assert (counters(batch), drift()) == ((1, 0, 1, 0), [])
+
+
+def test_a_digest_that_is_told_at_this_moment_holds_for_what_is_on_its_way(ann, storage, monkeypatch):
+    batch = make_batch(ann)
+    declare(ann, batch, storage, ("whole", 4), ("session", 4))
+    tell = lambda path: lambda: declare(ann, batch, storage, (path, 4, SHA256))  # noqa: E731
+    just_before(monkeypatch, whole_files, "record_whole", tell("whole"))
+    (refused,) = put(ann, batch, storage, ("whole", b"DATA"))
+    assert refused.error.code == "path_taken"
+    just_before(monkeypatch, sessions, "make_staging", tell("session"))
+    with pytest.raises(exceptions.PathTaken):
+        open_session(ann, storage, size=4, batch=batch, path="session")
+    declare(ann, batch, storage, ("many", 4))
+    just_before(monkeypatch, openings, "_make_places", tell("many"))
+    (entry,) = declare(ann, batch, storage, ("many", 4), open_sessions=True)
+    assert UploadSession.objects.get(pk=entry.session.pk).declared_sha256 == SHA256
+
+
+def test_one_session_that_cannot_be_opened_leaves_the_others(ann, storage, monkeypatch):
+    batch, original, refused = make_batch(ann), storage.create_staging, []
+
+    def create_staging(key, **options):
+        if not refused:
+            refused.append(key)
+            raise base.StorageUnavailable("once")
+        return original(key, **options)
+
+    monkeypatch.setattr(storage, "create_staging", create_staging)
+    entries = declare(ann, batch, storage, *((path, 4) for path in "abc"), open_sessions=True)
+    assert sorted(answers(entries)) == ["storage_unavailable", "upload", "upload"]
+    assert (counters(batch), UploadSession.objects.count(), drift()) == ((3, 0, 0, 3), 2, [])
+
+
+@pytest.mark.parametrize("options", [{}, {"open_sessions": True}])
+def test_the_answer_is_kept_with_what_it_tells(ann, storage, options):
+    batch, seen = make_batch(ann), []
+
+    def keep():
+        assert in_transaction()
+        seen.append((answers(entries), [bool(entry.session) for entry in entries]))
+
+    for expected in ("upload", "resume" if options else "upload"):
+        entries = [Entry(path, 4) for path in "ab"]
+        declare_files(ann, batch, entries, storage=storage, keep=keep, **options)
+        assert seen.pop() == ([expected] * 2, [bool(options)] * 2)
+        assert not seen
+
+
+@pytest.mark.parametrize("options", [{}, {"open_sessions": True}])
+def test_an_answer_that_cannot_be_kept_takes_back_what_it_tells(ann, storage, options):
+    batch = make_batch(ann)
+    lost = failing(exceptions.IdempotencyInProgress())
+    with pytest.raises(exceptions.IdempotencyInProgress):
+        declare_files(ann, batch, [Entry("a", 4)], storage=storage, keep=lost, **options)
+    assert (UploadSession.objects.count(), IngestFile.objects.count()) == (0, len(options))
+    assert drift() == []

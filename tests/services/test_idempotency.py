@@ -152,3 +152,12 @@ def test_a_key_that_is_given_back_at_this_moment_is_free_the_next_time(ann):
         claim_key(ann, "k", "f")
     claim.release()
     assert claim_key(ann, "k", "f").answer is None
+
+
+def test_an_answer_that_was_rolled_back_may_be_kept_again(ann):
+    claim = claim_key(ann, "k", "f")
+    with transaction.atomic():
+        claim.keep({"id": "2"})
+        transaction.set_rollback(True)
+    keep(claim)
+    assert claim_key(ann, "k", "f").answer == ANSWER

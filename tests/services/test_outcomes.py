@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from portal.exceptions import StatusConflict
 from portal.models import IngestFile, UploadBatch
-from portal.services import outbox, outcomes
+from portal.services import outbox, outcomes, transitions
 from portal.services.claims import claim_session
 from portal.services.outcomes import record_failed, record_stored
 from tests.samples import make_batch, ready_session
@@ -59,7 +59,8 @@ def test_an_outcome_under_a_claim_of_others_changes_nothing(claim, end):
 @pytest.mark.parametrize("end", [store, fail])
 @pytest.mark.parametrize("step", ["advance", "update_batch_counters"])
 def test_a_fault_on_the_way_takes_everything_back(claim, monkeypatch, end, step):
-    monkeypatch.setattr(outcomes, step, failing(RuntimeError(step)))
+    place = transitions if step == "advance" and end is fail else outcomes
+    monkeypatch.setattr(place, step, failing(RuntimeError(step)))
     with pytest.raises(RuntimeError):
         end(claim)
     assert nothing_happened(claim)

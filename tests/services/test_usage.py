@@ -6,7 +6,8 @@ from portal.exceptions import OutOfSpace, QuotaExceeded
 from portal.models import IngestFile, OwnerUsage, UploadSession
 from portal.services.arrivals import Arrival
 from portal.services.cleanup import expire_sessions
-from portal.services.declarations import Entry, declare_files
+from portal.services.declarations import declare_files
+from portal.services.entries import Entry
 from portal.services.files import delete_file
 from portal.services.finalize import finalize_session
 from portal.services.sessions import abort_session

@@ -152,3 +152,30 @@ def test_at_once_they_make_one_object(portal_server, path, body):
             elif response.status_code != 201:
                 assert replayed(response) == made[0]
         assert len(expect(200, carol.get(path))["results"]) == n + 1
+
+
+@pytest.fixture
+def declaring(ann_api):
+    """The path where files of a new batch are declared."""
+    return f"/batches/{ann_api.make_batch()['id']}/files"
+
+
+@pytest.mark.parametrize("options", [{}, {"open_sessions": True}])
+def test_declared_files_are_answered_once_for_each_key(ann_api, declaring, key, options):
+    body = {"files": [{"path": "a", "total_size_bytes": 1}, {"path": "../b", "total_size_bytes": 1}], **options}
+    first = post(ann_api, declaring, body, key)
+    assert "Idempotent-Replayed" not in first.headers
+    first = expect(200, first)
+    assert [result["action"] for result in first["results"]] == ["upload", "rejected"]
+    assert replayed(post(ann_api, declaring, body, key)) == first
+    assert replayed(ann_api.post(declaring, body | {"idempotency_key": key})) == first
+    problem(post(ann_api, declaring, body | {"other": 1}, key), 422, "idempotency_key_reused")
+
+
+def test_what_is_wrong_with_a_key_is_told_before_anything_is_declared(ann_api, declaring, key):
+    body = {"files": [{"path": "a", "total_size_bytes": 1}]}
+    assert field_errors(post(ann_api, declaring, body, "")) == {"idempotency_key": "invalid"}
+    assert field_errors(ann_api.post(declaring, body | {"idempotency_key": 5})) == {"idempotency_key": "invalid"}
+    problem(post(ann_api, declaring, {"files": []}, key), 400, "invalid", "errors")
+    assert expect(200, ann_api.get(declaring))["results"] == []
+    expect(200, post(ann_api, declaring, body, key))
