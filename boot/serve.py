@@ -15,11 +15,15 @@ DESCRIPTORS = 4 * CONNECTIONS
 #: A client that has not sent the head of its (next) request by then is let go.
 HEAD_MILLISECONDS = 30_000
 
+#: Once a stop is asked for, requests that are under way have so long; then their connections are cut.
+STOP_SECONDS = 12
+
 
 def granian_command(host, port, workers):
     """Return the command line of the one server process type that there is."""
     kind = ["--interface", "asgi", "--http", "1", "--no-ws", "--respawn-failed-workers", "--log-level", "warning"]
     limits = ["--backlog", CONNECTIONS, "--backpressure", CONNECTIONS, "--http1-header-read-timeout", HEAD_MILLISECONDS]
+    limits += ["--workers-kill-timeout", STOP_SECONDS]
     where = ["--host", host, "--port", port, "--workers", workers]
     return [sys.executable, "-m", "granian", *map(str, [*kind, *limits, *where]), "boot.asgi:application"]
 

@@ -20,10 +20,13 @@ RENEW_AFTER_SECONDS = LEASE.total_seconds() / 3
 
 
 class Claim:
-    """Our right to finalize one session; it is lost when its lease runs out and somebody else takes it."""
+    """Our right to finalize one session; it is lost when its lease runs out and somebody else takes it.
 
-    def __init__(self, session, token):
-        self.session, self.token = session, token
+    Once `hurried()` is true the work on it is given back, for another worker to begin anew.
+    """
+
+    def __init__(self, session, token, *, hurried=lambda: False):
+        self.session, self.token, self.hurried = session, token, hurried
         self._renew_at = time.monotonic() + RENEW_AFTER_SECONDS
 
     @property
@@ -39,7 +42,13 @@ class Claim:
         self._renew_at = time.monotonic() + RENEW_AFTER_SECONDS
 
     def beat(self):
-        """Renew the lease when a third of it has passed; cheap enough to be called for every block."""
+        """Renew the lease when a third of it has passed; cheap enough to be called for every block.
+
+        Raises StatusConflict when the claim is lost, or was given back just now.
+        """
+        if self.hurried():
+            self.leave()
+            raise StatusConflict("Given back: this process stops.")
         if time.monotonic() >= self._renew_at:
             self.renew()
 
@@ -79,9 +88,9 @@ def claim_session(session):
     return claim
 
 
-def take_over(session):
+def take_over(session, *, hurried=lambda: False):
     """Claim a FINALIZING session whose lease has run out; return the Claim, or None when somebody was faster."""
-    claim = Claim(session, uuid4())
+    claim = Claim(session, uuid4(), hurried=hurried)
     with write_transaction():
         free = UploadSession.objects.claimable().filter(pk=session.pk, claim_token=session.claim_token)
         taken = free.update(claim_token=claim.token, lease_until=Now() + LEASE)

@@ -89,12 +89,15 @@ def _outcome_or_error(session):
         return error
 
 
-def finalize_again(*, storage, limit=100):
-    """Work on up to `limit` finalizes that wait for somebody; return how many sessions were worked on."""
+def finalize_again(*, storage, limit=100, hurried=lambda: False):
+    """Work on up to `limit` finalizes that wait for somebody; return how many sessions were worked on.
+
+    Once `hurried()` is true, what is under way is given back, to be begun anew by another.
+    """
     waiting = UploadSession.objects.claimable().select_related("file__owner").order_by("lease_until")
     worked = 0
     for session in waiting[:limit]:
-        claim = take_over(session)
+        claim = take_over(session, hurried=hurried)
         if claim is not None:
             work_claim(claim, storage=storage)
             worked += 1

@@ -21,6 +21,8 @@ POLL_SECONDS = 0.5
 FINALIZES_A_ROUND = 10
 EXPIRE_SECONDS = 30
 SWEEP_SECONDS = 3600
+#: How long a finalize that is under way may still take once a stop is asked for.
+GRACE_SECONDS = 5
 
 
 @dataclass
@@ -37,10 +39,11 @@ class Done:
         return " ".join(f"{name}={count}" for name, count in asdict(self).items())
 
 
-def clean_up(*, storage, sweep=True, progress=lambda step: None, stopped=lambda: False):
+def clean_up(*, storage, sweep=True, progress=lambda step: None, stopped=lambda: False, hurried=lambda: False):
     """Do one whole round: expire, finalize what waits, remove dead bytes, sweep; return what was Done.
 
-    `progress(step)` hears the name of each step as it begins. Once `stopped()` is true nothing more is begun.
+    `progress(step)` hears the name of each step as it begins. Once `stopped()` is true nothing more is begun; once
+    `hurried()` is, a finalize that is under way is given back.
     """
     done = Done()
 
@@ -53,7 +56,7 @@ def clean_up(*, storage, sweep=True, progress=lambda step: None, stopped=lambda:
     progress("expiring sessions")
     done.expired = repeat(lambda: cleanup.expire_sessions(storage=storage))
     progress("taking up finalizes")
-    done.finalized = repeat(lambda: finalize_again(storage=storage, limit=1))
+    done.finalized = repeat(lambda: finalize_again(storage=storage, limit=1, hurried=hurried))
     progress("dropping old idempotency keys and claims")
     done.keys_dropped = repeat(cleanup.drop_old_idempotency_keys)
     repeat(drop_old_claims)
@@ -78,10 +81,14 @@ class Worker:
         #: `stopped(seconds)` waits and is true when a stop is asked for.
         self.storage, self.stopped, self.now = storage, stopped, now
         self._clean_at = self._sweep_at = 0.0
+        self._stop_seen_at = None
         self._pause = POLL_SECONDS
 
     def run(self):
-        """Work until a stop is asked for; the step that is under way is brought to its end, no other is begun."""
+        """Work until a stop is asked for; the step that is under way is brought to its end, no other is begun.
+
+        A finalize, which may take hours, is given back when it does not end within GRACE_SECONDS.
+        """
         while not self.stopped(self._pause):
             self.round()
 
@@ -101,7 +108,7 @@ class Worker:
 
     def _work(self):
         for _ in range(FINALIZES_A_ROUND):
-            if self.stopped(0) or not finalize_again(storage=self.storage, limit=1):
+            if self.stopped(0) or not finalize_again(storage=self.storage, limit=1, hurried=self._hurried):
                 break
         now = self.now()
         if self.stopped(0) or now < self._clean_at:
@@ -109,7 +116,16 @@ class Worker:
         sweep = now >= self._sweep_at
         self._clean_at = now + EXPIRE_SECONDS
         self._sweep_at = now + SWEEP_SECONDS if sweep else self._sweep_at
-        done = clean_up(storage=self.storage, sweep=sweep, stopped=lambda: self.stopped(0))
+        asked = {"stopped": lambda: self.stopped(0), "hurried": self._hurried}
+        done = clean_up(storage=self.storage, sweep=sweep, **asked)
         recount_some()
         if any(asdict(done).values()):
             logger.info("cleaned up: %s", done)
+
+    def _hurried(self):
+        """Whether a stop was asked for that long ago that what is under way is to be given back."""
+        if not self.stopped(0):
+            return False
+        if self._stop_seen_at is None:
+            self._stop_seen_at = self.now()
+        return self.now() - self._stop_seen_at >= GRACE_SECONDS

@@ -15,7 +15,7 @@ from portal.services.finalize import finalize_session
 from portal.services.sessions import abort_session
 from portal.services.worker import Done, Worker, clean_up
 from portal.storage import base
-from tests.samples import make_batch, open_session, ready_session, store_file
+from tests.samples import CHUNK, make_batch, open_session, ready_session, store_file
 from tests.services.situations import (
     counters,
     drift,
@@ -216,6 +216,26 @@ def test_a_worker_that_is_told_to_stop_begins_no_further_step(ann, storage, monk
     Worker(storage=storage, stopped=stopped, now=clock).run()
     assert (session_row(first).status, session_row(second).status) == ("COMPLETE", "FINALIZING")
     assert session_row(expired).status == "INIT"
+
+
+@pytest.mark.parametrize("seconds", [0, 1, worker.GRACE_SECONDS])
+def test_a_finalize_that_a_stop_leaves_no_time_is_given_back(ann, storage, monkeypatch, clock, seconds):
+    session = left_to_the_worker(ann, storage, monkeypatch, data=bytes(4 * CHUNK))
+    asked = []
+
+    def stopped(_):
+        asked.append(True)
+        clock.seconds += seconds if len(asked) > 4 else 0
+        return len(asked) > 3
+
+    Worker(storage=storage, stopped=stopped, now=clock).run()
+    if seconds < worker.GRACE_SECONDS:
+        assert session_row(session).status == "COMPLETE"
+        return
+    assert session_row(session).status == "FINALIZING"
+    # Another worker takes it up at once: no lease has to run out, and no attempt has failed.
+    assert finalize.finalize_again(storage=storage) == 1
+    assert (session_row(session).status, session_row(session).attempts) == ("COMPLETE", 0)
 
 
 @pytest.mark.parametrize("steps", range(5))

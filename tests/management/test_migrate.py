@@ -1,0 +1,58 @@
+"""`manage.py migrate` gives up on a lock that is not to be had, instead of holding everybody up behind it."""
+
+import threading
+import time
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from portal.management.commands import migrate
+from tests.postgres import given_url
+
+LOCKED = "LOCK TABLE portal_uploadbatch IN ACCESS SHARE MODE"
+#: What comes after it alters the table of batches.
+BEFORE = "0001"
+
+
+@pytest.fixture
+def other(transactional_db):
+    """A connection of somebody else's to the same database."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one lock, and waits 20 seconds for it")
+    with psycopg.connect(given_url(), dbname=connection.settings_dict["NAME"]) as found:
+        yield found
+
+
+def test_a_migration_waits_for_no_lock_longer_than_its_time(other, monkeypatch):
+    monkeypatch.setattr(migrate, "LOCK_SECONDS", 1)
+    other.execute(LOCKED)
+    began, reads, over = time.monotonic(), [], threading.Event()
+
+    def read():
+        """What comes after the migration in the queue waits as long as it does."""
+        with psycopg.connect(given_url(), dbname=connection.settings_dict["NAME"]) as reader:
+            while not over.is_set():
+                asked = time.monotonic()
+                reader.execute("SELECT count(*) FROM portal_uploadbatch")
+                reader.commit()
+                reads.append(time.monotonic() - asked)
+                time.sleep(0.01)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        with pytest.raises(CommandError, match=r"locked for 1 seconds.*Run migrate again"):
+            call_command("migrate", "portal", BEFORE, verbosity=0)
+    finally:
+        over.set()
+        reader.join()
+    assert time.monotonic() - began < 60
+    assert 0.5 < max(reads) < 10
+    other.rollback()
+    # Forwards from wherever it was left; nothing is half done.
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",), "for migrations alone"
