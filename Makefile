@@ -14,7 +14,7 @@ ASIDE := env -u DATABASE_URL PORTAL_DATA_DIR=$(CURDIR)/$(VENV)/data
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run runner test test-full crash-test lint check bench install constraints clean
+.PHONY: help run runner test test-full crash-test soak lint check bench install constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,11 @@ crash-test: $(VENV)/.dev ## kills, system calls, power cuts, full disks, seeded 
 	echo "== Seeded bugs"; $(CRASH).seeded_bugs --report $(REPORTS)/seeded_bugs.md || status=1; \
 	if [ $$status = 0 ]; then echo "crash-test: no fault; the reports are in $(REPORTS)"; \
 	else echo "crash-test: FAULTS, see above and $(REPORTS)"; fi; exit $$status
+
+SOAK_ARGS ?=
+
+soak: $(VENV)/.dev ## an hour of load with faults: nothing lost, nothing grows; SOAK_ARGS="--minutes 5"
+	@$(CRASH).soak $(SOAK_ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter, Django's checks
 	$(BIN)/ruff check .

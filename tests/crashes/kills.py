@@ -73,7 +73,7 @@ def run_kills(portal, *, rounds, clients, seed, victims=VICTIMS, excused=TRY_AGA
             _one_round(portal, judge, dice, struck, last=last)
             kills[" and ".join(struck)] += 1
             progress(f"round {number}/{rounds}: {' and '.join(struck)}; {_summary(log)}")
-        _settle(crowd, log)
+        settle(crowd, log)
         if not log.faults:
             progress("all clients have come to an end; judging everything")
             judge.judge_end(batch_id)
@@ -104,7 +104,8 @@ def _one_round(portal, judge, dice, victims, *, last):
     judge.judge_round()
 
 
-def _settle(crowd, log):
+def settle(crowd, log):
+    """Have all clients finish what they have, within SETTLE_SECONDS."""
     for client in crowd:
         client.settle()
     deadline = time.monotonic() + SETTLE_SECONDS
