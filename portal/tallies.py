@@ -116,7 +116,10 @@ def _read_entries(data):
         if not length:
             break
         text = data[place + _HEAD.size : place + _HEAD.size + length]
-        values[tuple(json.loads(text))] += value
+        try:
+            values[tuple(json.loads(text))] += value
+        except (ValueError, TypeError):
+            break  # what a power cut has left of a file: none of its pages need be there
         place += -(-(_HEAD.size + length) // 8) * 8
     return values
 
@@ -125,9 +128,13 @@ def _read_retired(folder):
     """Return `(names, counts)`: what the dead have left, and the names of the files that this was taken from."""
     try:
         kept = json.loads((folder / RETIRED).read_bytes())
+        return set(kept["from"]), Counter({tuple(key): value for key, value in kept["counts"]})
     except FileNotFoundError:
         return set(), Counter()
-    return set(kept["from"]), Counter({tuple(key): value for key, value in kept["counts"]})
+    except (ValueError, TypeError, KeyError):
+        # Counts are worth less than a start: they begin anew, as after any reset.
+        logger.warning("counts of ended processes cannot be read and begin anew")
+        return set(), Counter()
 
 
 def _read_others(folder, own):
@@ -147,7 +154,10 @@ def _retire_the_dead(folder):
             values.update(_read_entries(path.read_bytes()))
     kept = {"from": [path.name for path in dead], "counts": [[list(key), value] for key, value in values.items()]}
     new = folder / f"{RETIRED}.new"
-    new.write_text(json.dumps(kept))
+    with new.open("w") as file:
+        json.dump(kept, file)
+        file.flush()
+        os.fsync(file.fileno())
     new.replace(folder / RETIRED)
     for path in dead:
         path.unlink()

@@ -117,3 +117,15 @@ def test_what_cannot_be_shared_is_counted_all_the_same(tmp_path, monkeypatch, br
 def test_the_space_of_a_file_is_reserved(tmp_path):
     ours = shared(tmp_path)
     assert ours.path.stat().st_blocks * 512 >= FILE_BYTES
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 100, b"[1]", b'{"from": 3}', b"{"])
+def test_what_a_power_cut_has_left_keeps_nobody_from_starting(tmp_path, left):
+    (tmp_path / RETIRED).write_bytes(left)
+    garbage = bytearray(FILE_BYTES)
+    garbage[:24] = (9).to_bytes(8, "little") + bytes(16)
+    (tmp_path / "dead.tally").write_bytes(garbage)
+    ours = shared(tmp_path)
+    ours.add([(("a",), 1)])
+    assert ours.read() == {("a",): 1}
+    assert shared(tmp_path).read() == {("a",): 1}
