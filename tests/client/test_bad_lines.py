@@ -17,7 +17,7 @@ from tests.server import LiveServer
 
 MIB = 2**20
 FILES, LARGE = (10_000, [100 * MIB] * 3) if FULL else (200, [17 * MIB])
-CUT_SECONDS, KILL_SECONDS, KILLS = (3.0, 10.0, 1000) if FULL else (0.2, 0.7, 1)
+CUT_SECONDS, KILL_SECONDS, KILLS = (3.0, 10.0, 1000) if FULL else (0.2, 0.3, 1)
 PARALLEL = 8
 NAME = "over a bad line"
 #: What goes over the line for a file besides its bytes: headers of a request, or of a member of a tar.

@@ -20,7 +20,9 @@ from tests.crashes.line import ANSWER_SECONDS, Answer, Line, Lost
 from tests.crashes.mortal import MortalPortal
 from tests.server import ROOT, ServerFailed
 
-TABLES = "outboxevent uploadpart uploadsession ingestfile uploadbatch idempotencykey".split()
+TABLES = (
+    "delivery outboxevent partclaim uploadpart uploadsession ingestfile uploadbatch idempotencykey ownerusage"
+).split()
 
 
 class Unwell(Answer):

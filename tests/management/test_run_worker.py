@@ -42,6 +42,9 @@ def test_it_works_until_it_is_told_to_stop(portal_server, ann_api, start_worker,
 
 
 def test_it_numbers_events_while_it_works(portal_server, ann_api, start_worker):
-    file = ann_api.store(b"x")
+    batch = ann_api.make_batch()["id"]
+    file = ann_api.store(b"x", batch_id=batch)
     start_worker()
-    wait_until(lambda: file["id"] in [event["file_id"] for event in expect(200, ann_api.get("/events"))["results"]])
+    # Of the batch alone: other tests have left events at this server.
+    path = f"/batches/{batch}/events"
+    wait_until(lambda: file["id"] in [event["file_id"] for event in expect(200, ann_api.get(path))["results"]])
