@@ -1,14 +1,14 @@
 # Two commands are enough: `make run` and `make test`. Both make .venv first, once.
 
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 4
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 # What only looks must touch neither the portal's own folder nor its database.
 ASIDE := env -u DATABASE_URL PORTAL_DATA_DIR=$(CURDIR)/$(VENV)/data
 
@@ -20,7 +20,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Variables: PORT (8000), PORTAL_DATA_DIR (./var), DATABASE_URL (SQLite), PYTHON (python3),"
-	@echo "  JOBS (2) and PYTEST_ARGS for the tests. All settings are in README.md."
+	@echo "  JOBS (4) and PYTEST_ARGS for the tests. All settings are in README.md."
 
 run: $(VENV)/.run ## start the portal on 127.0.0.1:8000 and print how to use it
 	@$(BIN)/python manage.py run_portal
