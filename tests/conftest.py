@@ -12,12 +12,19 @@ from django.conf import settings
 
 from tests.api import Api
 from tests.needs import need_tool
+from tests.rounds import FULL
 from tests.s3 import CREDENTIALS, S3Server
 from tests.samples import make_caller
 from tests.server import LiveServer, own_database
 from tests.strict import StrictStorage
 
 DATA_DIR = pytest.StashKey[Path]()
+TESTS = Path(__file__).resolve().parent
+#: What the quick run does on one database alone: it would find the same on the other.
+ONCE = (
+    *("boot/", "canary/", "client/", "design/", "docs/", "examples/", "runner/", "schema/", "serializers/", "storage/"),
+    *("services/test_s3_faults.py", "test_admin_browser.py", "test_tallies.py"),
+)
 
 
 def pytest_configure(config):
@@ -32,6 +39,15 @@ def pytest_unconfigure(config):
     """Remove the folder again."""
     if DATA_DIR in config.stash:
         shutil.rmtree(config.stash[DATA_DIR], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    """In the quick run on PostgreSQL leave out what asks no database, or is not about it; SQLite's run has all."""
+    if FULL or not settings.DATABASES["default"]["ENGINE"].endswith("postgresql") or config.args_source.name == "ARGS":
+        return
+    left_out = [item for item in items if item.path.relative_to(TESTS).as_posix().startswith(ONCE)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_report_header():
