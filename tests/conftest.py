@@ -25,6 +25,8 @@ ONCE = (
     *("boot/", "canary/", "client/", "design/", "docs/", "examples/", "runner/", "schema/", "serializers/", "storage/"),
     *("services/test_s3_faults.py", "test_admin_browser.py", "test_tallies.py"),
 )
+#: What takes long and is about many processes on one database.
+ON_POSTGRESQL = ("crashes/test_nodes.py", "crashes/test_soak.py")
 
 
 def pytest_configure(config):
@@ -42,10 +44,11 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """In the quick run on PostgreSQL leave out what asks no database, or is not about it; SQLite's run has all."""
-    if FULL or not settings.DATABASES["default"]["ENGINE"].endswith("postgresql") or config.args_source.name == "ARGS":
+    """In the quick run of everything leave out, on each database, what the other one's run has as well."""
+    if FULL or config.args_source.name == "ARGS":
         return
-    left_out = [item for item in items if item.path.relative_to(TESTS).as_posix().startswith(ONCE)]
+    elsewhere = ONCE if settings.DATABASES["default"]["ENGINE"].endswith("postgresql") else ON_POSTGRESQL
+    left_out = [item for item in items if item.path.relative_to(TESTS).as_posix().startswith(elsewhere)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in set(left_out)]
 
