@@ -108,8 +108,8 @@ constraints: ## pin the newest versions of all dependencies again
 		--python-version 3.11 --all-extras pyproject.toml -o constraints.txt
 
 clean: ## remove .venv and caches; ./var, with your files, stays
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find boot portal tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) build *.egg-info client/build client/src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find boot portal tests benchmarks client examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \

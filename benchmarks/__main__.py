@@ -42,13 +42,15 @@ def read_arguments():
     """Return the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure the portal against others in the same run. Takes about 15 minutes; --quick about two.",
+        description="Measure the portal against others in the same run. Takes about an hour; --quick a few minutes.",
         epilog="Questions: " + "; ".join(f"{name}: {_load(name).__doc__.splitlines()[0]}" for name in QUESTIONS),
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"which of {', '.join(QUESTIONS)} (all)")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each contestant (5; 2 with --quick)")
     parser.add_argument("--quick", action="store_true", help="small data and few rounds; RESULTS.md is left alone")
-    parser.add_argument("--folder", type=Path, default=TOOLS, help="where the data goes (.venv/benchmarks)")
+    parser.add_argument(
+        "--folder", type=Path, default=TOOLS, help="where the data goes, but for PostgreSQL's (.venv/benchmarks)"
+    )
     options = parser.parse_args()
     unknown = set(options.names) - set(QUESTIONS)
     if unknown:

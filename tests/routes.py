@@ -136,4 +136,9 @@ def django_routes(patterns, prefix="/"):
 def all_routes():
     """Return the pairs of path form and method of both doors."""
     routes = {(path, method) for path, methods in django_routes(get_resolver().url_patterns) for method in methods}
-    return routes | {(re.sub(r"{\w+}", "{}", route.path), method) for route in ROUTES for method in route.methods}
+    return routes | {(path_form(route), method) for route in ROUTES for method in route.methods}
+
+
+def path_form(route):
+    """Return the path of a route of the byte door in the form of ROWS."""
+    return re.sub(r"{\w+}", "{}", route.path)

@@ -24,11 +24,10 @@ from portal.models import Delivery, Endpoint, IdempotencyKey, IngestFile, Upload
 from portal.services.doctor import STATES  # noqa: E402
 from portal.transfer.app import ROUTES  # noqa: E402
 from tests.docs.pages import ROOT, page_names, read  # noqa: E402
+from tests.routes import ROWS, path_form  # noqa: E402
 
 GENERATED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-#: The scopes of the byte door's routes, where they are not `upload`; they stand in services (begin_part, open_content).
-BYTE_SCOPES = {"content": (access.READ, access.SERVICE), "stream": (access.READ,)}
 #: How a path of the byte door is marked.
 BYTES = {True: " *", False: ""}
 #: What Django's own views are for.
@@ -65,7 +64,8 @@ def routes():
             methods, does = PAGES[path]
             found.append(Row(path, {methods: "public"}, "boot.urls", does))
     for route in ROUTES:
-        methods = {", ".join(route.methods): _scopes(BYTE_SCOPES.get(route.name, (access.UPLOAD,)))}
+        # Its scopes stand in services; tests/test_tenancy.py holds these.
+        methods = {", ".join(route.methods): _scopes(ROWS[path_form(route), route.methods[0]].scopes)}
         by = f"{route.handler.__module__}.{route.handler.__qualname__}"
         found.append(Row(route.path, methods, by, route.handler.__doc__))
     return sorted(found, key=lambda row: row.path)

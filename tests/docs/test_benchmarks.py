@@ -13,8 +13,10 @@ RESULTS = "benchmarks/RESULTS.md"
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_question_is_on_the_page_and_has_figures_with_their_command(name):
     assert f"`benchmarks/{name}.py`" in read("aikb/benchmarks.md")
-    number = re.match(r'"""Question (\d+): ', (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8"))[1]
+    module = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+    number, question = re.match(r'"""Question (\d+): (.+?)(?:""")?$', module, re.MULTILINE).groups()
     found = section(read(RESULTS), f"{number} {name}")
+    assert f"\n\n{question}\n\n" in found
     assert f"`python -m benchmarks {name} " in found
     assert re.search(r"\| (ok|MISSED|reported) \|", found)
 
