@@ -13,7 +13,7 @@ from django.utils import timezone
 from portal.exceptions import StatusConflict
 from portal.models import Delivery, OutboxEvent
 from portal.runner.base import Message
-from portal.services.endpoints import active_endpoints, disable_endpoint, hears
+from portal.services.endpoints import active_endpoints, disable_endpoint, hears, not_handed
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, update_claimed
 
@@ -54,11 +54,9 @@ def hand_out(turns=None):
     their commit, so that it misses none; one transaction makes the deliveries and moves its number on, so that none is
     made twice.
     """
-    unseen = OutboxEvent.objects.filter(seq__gt=OuterRef("last_seq"))
-    of_all = active_endpoints().filter(Exists(unseen), owner=None)
-    of_owners = active_endpoints().filter(Exists(unseen.filter(owner=OuterRef("owner"))), owner__isnull=False)
-    done = sum(_hand_to(endpoint) for endpoint in of_all)
-    return done + sum(_hand_to(endpoint) for endpoint in (turns or Turns()).next_of(of_owners))
+    behind = active_endpoints().filter(not_handed(OutboxEvent.objects.all()))
+    done = sum(_hand_to(endpoint) for endpoint in behind.filter(owner=None))
+    return done + sum(_hand_to(endpoint) for endpoint in (turns or Turns()).next_of(behind.filter(owner__isnull=False)))
 
 
 def _hand_to(endpoint):

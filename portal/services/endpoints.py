@@ -1,7 +1,7 @@
 """Endpoints: the one that the environment names, who hears what, and where what is sent to each goes."""
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from portal.exceptions import EndpointDisabled, StatusConflict
 from portal.models import Endpoint
@@ -31,12 +31,19 @@ def note_environment():
 
 def active_endpoints():
     """Return the endpoints that events are sent to now."""
-    return _known_endpoints().enabled()
+    return known_endpoints().enabled()
 
 
-def _known_endpoints():
+def known_endpoints():
+    """Return all endpoints; while the environment names none, that of the environment is not one of them."""
     rows = Endpoint.objects.all()
     return rows if settings.PORTAL_RUNNER_ENDPOINT else rows.exclude(pk=Endpoint.ENVIRONMENT_ID)
+
+
+def not_handed(events):
+    """Return the condition on an endpoint that some of `events` are for it and were not handed to it yet."""
+    unseen = events.filter(seq__gt=OuterRef("last_seq"))
+    return Q(Exists(unseen), owner=None) | Q(Exists(unseen.filter(owner=OuterRef("owner"))))
 
 
 def hearers_of(event):
@@ -44,7 +51,7 @@ def hearers_of(event):
 
     None at all when there is no endpoint for it; raises EndpointDisabled when all that there are are DISABLED.
     """
-    rows = _known_endpoints().filter(Q(owner=None) | Q(owner=event.owner_id)).order_by("pk").select_for_update()
+    rows = known_endpoints().filter(Q(owner=None) | Q(owner=event.owner_id)).order_by("pk").select_for_update()
     hearers = [endpoint for endpoint in rows if hears(endpoint, event.event_type)]
     enabled = [endpoint for endpoint in hearers if endpoint.status == Endpoint.Status.ENABLED]
     if hearers and not enabled:

@@ -20,6 +20,7 @@ from portal.models import (
     UploadSession,
 )
 from portal.services.cleanup import find_unnamed
+from portal.services.endpoints import active_endpoints, known_endpoints, not_handed
 from portal.services.heartbeats import SILENT, SILENT_SECONDS, worker_state
 from portal.services.reconcile import find_drift
 from portal.services.space import storage_errors
@@ -68,15 +69,13 @@ def unnumbered_events(deadline, storage):
 
 
 def behind_endpoints(deadline, storage):
-    """Enabled endpoints that were not handed events."""
-    missed = OutboxEvent.objects.filter(seq__gt=OuterRef("last_seq"), created_at__lte=Now() - deadline)
-    return _rows(Endpoint.objects.enabled().filter(Exists(missed)))
+    """Active endpoints that were not handed events that are for them."""
+    return _rows(active_endpoints().filter(not_handed(OutboxEvent.objects.filter(created_at__lte=Now() - deadline))))
 
 
 def overdue_deliveries(deadline, storage):
-    """Deliveries that should have been tried, to enabled endpoints."""
-    enabled = Delivery.objects.filter(endpoint__status=Endpoint.Status.ENABLED)
-    return _rows(enabled.filter(status=Delivery.Status.PENDING, due_at__lte=Now() - deadline))
+    """Deliveries that should have been tried, to active endpoints."""
+    return _rows(Delivery.objects.filter(endpoint__in=active_endpoints(), due_at__lte=Now() - deadline))
 
 
 def dead_deliveries(deadline, storage):
@@ -86,8 +85,8 @@ def dead_deliveries(deadline, storage):
 
 def disabled_endpoints(deadline, storage):
     """Disabled endpoints that events wait for."""
-    waiting = Delivery.objects.filter(endpoint=OuterRef("pk"), status=Delivery.Status.PENDING)
-    disabled = Endpoint.objects.filter(Exists(waiting), status=Endpoint.Status.DISABLED)
+    waiting = Delivery.objects.pending().filter(endpoint=OuterRef("pk"))
+    disabled = known_endpoints().filter(Exists(waiting), status=Endpoint.Status.DISABLED)
     return _rows(disabled.filter(status_at__lte=Now() - deadline))
 
 

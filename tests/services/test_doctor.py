@@ -11,6 +11,7 @@ from portal.services import doctor
 from portal.services.claims import claim_session
 from portal.services.deliveries import hand_out
 from portal.services.doctor import EXAMPLES, STATES, examine
+from portal.services.endpoints import note_environment
 from portal.services.events import number_events
 from portal.services.heartbeats import Heart
 from portal.services.idempotency import claim_key
@@ -182,6 +183,39 @@ def test_a_portal_that_works_has_nothing_stuck(ann, storage):
     Heart(stopped=lambda seconds: True).beat()
     assert stuck(storage) == {}
     assert IngestFile.objects.count() == 4
+
+
+def test_what_happens_to_others_is_not_for_an_owners_endpoint(ann, bob, storage):
+    Endpoint.objects.create(url="https://bob.example.org/", owner=bob.user)
+    store_file(ann, storage)
+    number_events()
+    OutboxEvent.objects.update(created_at=before(timedelta(days=1)))
+    assert stuck(storage) == {}
+    store_file(bob, storage)
+    number_events()
+    OutboxEvent.objects.update(created_at=before(timedelta(days=1)))
+    assert stuck(storage) == {"endpoint behind": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [("ENABLED", {"endpoint behind": 1, "overdue delivery": 1}), ("DISABLED", {"disabled endpoint": 1})],
+)
+def test_while_the_environment_names_no_endpoint_nothing_waits_for_it(ann, storage, settings, status, found):
+    settings.PORTAL_RUNNER_ENDPOINT = "https://runner.example.org/"
+    note_environment()
+    store_file(ann, storage)
+    number_events()
+    hand_out()
+    store_file(ann, storage)
+    number_events()
+    yesterday = before(timedelta(days=1))
+    OutboxEvent.objects.update(created_at=yesterday)
+    Delivery.objects.update(due_at=yesterday)
+    Endpoint.objects.update(status=status, status_at=yesterday)
+    assert stuck(storage) == found
+    settings.PORTAL_RUNNER_ENDPOINT = ""
+    assert stuck(storage) == {}
 
 
 def test_many_are_counted_and_a_few_named(ann, storage):
