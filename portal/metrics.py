@@ -55,7 +55,9 @@ OUTBOX_DEPTH = Metric(
     ("state",),
 )
 OUTBOX_AGE = Metric(
-    "portal_outbox_oldest_seconds", GAUGE, "Age of the oldest event that is unnumbered or pending; 0 without any."
+    "portal_outbox_oldest_seconds",
+    GAUGE,
+    "How long the oldest event has been unnumbered, or pending for an enabled endpoint; 0 without any.",
 )
 CLAIM_AGE = Metric(
     "portal_oldest_claim_seconds",

@@ -2,11 +2,12 @@
 
 import sys
 
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Min, Q, Sum
 from django.utils import timezone
 
 from portal import metrics
 from portal.models import Delivery, OutboxEvent, OwnerUsage, PartClaim, Recount, UploadSession, WorkerBeat
+from portal.services.endpoints import active_endpoints
 from portal.services.heartbeats import SILENT_SECONDS
 from portal.services.space import storage_errors
 
@@ -52,7 +53,9 @@ def _uploads():
 
 def _outbox():
     unnumbered = OutboxEvent.objects.filter(seq__isnull=True).aggregate(n=Count("pk"), at=Min("created_at"))
-    pending = Delivery.objects.pending().aggregate(n=Count("pk"), at=Min("created_at"))
+    # What waits for a DISABLED endpoint waits on purpose; what is sent again has waited since then.
+    sent_now = Q(endpoint__in=active_endpoints())
+    pending = Delivery.objects.pending().aggregate(n=Count("pk"), at=Min("status_at", filter=sent_now))
     yield metrics.OUTBOX_DEPTH, ("unnumbered",), unnumbered["n"]
     yield metrics.OUTBOX_DEPTH, ("pending",), pending["n"]
     yield metrics.OUTBOX_DEPTH, ("dead",), Delivery.objects.dead().count()

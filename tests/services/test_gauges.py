@@ -5,10 +5,13 @@ from datetime import timedelta
 from django.db.models.functions import Now
 
 from portal import metrics
-from portal.models import OutboxEvent
+from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.services.claims import claim_session
+from portal.services.deliveries import hand_out
+from portal.services.events import number_events
 from portal.services.gauges import read_gauges
 from portal.services.recounts import recount_some
+from portal.services.replays import replay_delivery
 from tests.samples import open_session, ready_session, store_file
 from tests.services.situations import let_lifetime_end, seen_queries, set_columns
 
@@ -37,6 +40,24 @@ def test_an_event_that_nobody_numbers_and_a_finalize_that_nobody_works_on_grow_o
     assert found[metrics.OUTBOX_DEPTH, "unnumbered"] == 1
     assert 7200 <= found[metrics.CLAIM_AGE, "finalize"] < 7300
     assert found[metrics.UPLOADS, "FINALIZING"] == 1
+
+
+def test_an_event_waits_from_when_it_was_to_be_sent_last_and_for_enabled_endpoints_alone(ann, storage):
+    endpoint = Endpoint.objects.create(url="https://ann.example.org/", owner=ann.user)
+    store_file(ann, storage)
+    number_events()
+    hand_out()
+    delivery = set_columns(
+        Delivery.objects.get(), created_at=Now() - timedelta(hours=2), status_at=Now() - timedelta(hours=1)
+    )
+    assert 3600 <= gauges(storage)[metrics.OUTBOX_AGE,] < 3700
+    set_columns(endpoint, status="DISABLED")
+    found = gauges(storage)
+    assert (found[metrics.OUTBOX_AGE,], found[metrics.OUTBOX_DEPTH, "pending"]) == (0, 1)
+    set_columns(endpoint, status="ENABLED")
+    replay_delivery(set_columns(delivery, status="DELIVERED", due_at=None))
+    found = gauges(storage)
+    assert (found[metrics.OUTBOX_AGE,] < 100, found[metrics.OUTBOX_DEPTH, "pending"]) == (True, 1)
 
 
 def test_sessions_past_their_lifetime_are_told(ann, storage):
