@@ -1,5 +1,6 @@
 """What /metrics reads from the rows: states, ages and depths, by partial indexes that hold only what is under way."""
 
+import logging
 import sys
 
 from django.db.models import Count, Min, Q, Sum
@@ -9,15 +10,17 @@ from portal import metrics
 from portal.models import Delivery, OutboxEvent, OwnerUsage, PartClaim, Recount, UploadSession, WorkerBeat
 from portal.services.endpoints import active_endpoints
 from portal.services.heartbeats import SILENT_SECONDS
-from portal.services.space import storage_errors
+from portal.storage.base import StorageMisconfigured, StorageUnavailable
+
+logger = logging.getLogger("portal.metrics")
 
 Status = UploadSession.Status
 #: Those that have not ended.
 ALIVE = (*UploadSession.OPEN, Status.FINALIZING)
 
 
-def read_gauges(*, storage):
-    """Yield `(metric, labels, value)` of every gauge that is known; raises StorageUnavailable."""
+def read_gauges(*, find_storage):
+    """Yield `(metric, labels, value)` of every gauge that is known; `find_storage()` returns the storage, or raises."""
     yield from _uploads()
     yield from _outbox()
     yield metrics.OVERDUE, (), UploadSession.objects.overdue().count()
@@ -31,10 +34,7 @@ def read_gauges(*, storage):
     heard = WorkerBeat.objects.since(SILENT_SECONDS).count()
     yield metrics.WORKERS, ("ok",), heard
     yield metrics.WORKERS, ("silent",), WorkerBeat.objects.count() - heard
-    with storage_errors():
-        free = storage.free_bytes()
-    if free < sys.maxsize:
-        yield metrics.FREE_BYTES, (), free
+    yield from _room(find_storage)
 
 
 def seconds_since(moment):
@@ -61,6 +61,17 @@ def _outbox():
     yield metrics.OUTBOX_DEPTH, ("dead",), Delivery.objects.dead().count()
     oldest = min(filter(None, (unnumbered["at"], pending["at"])), default=None)
     yield metrics.OUTBOX_AGE, (), seconds_since(oldest)
+
+
+def _room(find_storage):
+    try:
+        free = find_storage().free_bytes()
+    except (StorageMisconfigured, StorageUnavailable) as error:
+        # While the storage has a fault, whoever looks needs all the others.
+        logger.warning("the free bytes of the storage are not known: %s", error)
+        return
+    if free < sys.maxsize:
+        yield metrics.FREE_BYTES, (), free
 
 
 def _recount():

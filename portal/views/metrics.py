@@ -66,7 +66,7 @@ class Told:
     def collect(self):
         """Yield a family for each metric, in the order of portal/metrics.py."""
         families = {m.name: FAMILIES[m.kind](m.name, m.help, labels=m.labels) for m in metrics.METRICS}
-        for metric, labels, value in read_gauges(storage=get_storage()):
+        for metric, labels, value in read_gauges(find_storage=get_storage):
             families[metric.name].add_metric(labels, value)
         counts = metrics.tallies.read()
         for metric in metrics.METRICS:

@@ -18,7 +18,7 @@ from tests.services.situations import let_lifetime_end, seen_queries, set_column
 
 def gauges(storage):
     """Return the gauges as `{(metric, label…): value}`."""
-    return {(metric, *labels): value for metric, labels, value in read_gauges(storage=storage)}
+    return {(metric, *labels): value for metric, labels, value in read_gauges(find_storage=lambda: storage)}
 
 
 def test_every_gauge_that_is_told_is_a_gauge_with_its_labels(ann, storage):

@@ -5,10 +5,12 @@ from django.conf import settings
 from prometheus_client.parser import text_string_to_metric_families
 
 from portal.metrics import METRICS
+from portal.storage import StorageMisconfigured, StorageUnavailable
 from tests.api import Api, expect
 from tests.patience import wait_until
 from tests.samples import make_batch, make_caller, make_token, open_session, store_file
 from tests.server import LiveServer
+from tests.services.situations import failing
 from tests.views.shapes import problem
 
 
@@ -75,6 +77,16 @@ def test_it_tells_how_uploads_are(client, ann, storage, monkeypatch):
     assert samples["portal_uploads", ("status", "FINALIZING")] == 0
     assert samples["portal_outbox_depth", ("state", "unnumbered")] == 1
     assert samples["portal_workers", ("state", "ok")] == 0
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable("gone"), StorageMisconfigured("another disk")])
+def test_a_storage_with_a_fault_takes_its_own_gauge_away_and_no_other(client, db, storage, monkeypatch, error):
+    monkeypatch.setattr(storage, "free_bytes", failing(error))
+    for find in (failing(error), lambda: storage):
+        monkeypatch.setattr("portal.views.metrics.get_storage", find)
+        told = read(client.get("/metrics"))
+        assert ("portal_storage_free_bytes",) not in told
+        assert ("portal_workers", ("state", "ok")) in told
 
 
 def requests_of(api, route):
