@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from urllib.parse import urlsplit
 
-from portal.runner.addresses import may_be_called
+from portal.runner.addresses import find_addresses, may_be_called
 from portal.runner.base import Outcome, Runner
 from portal.runner.signature import sign
 
@@ -42,7 +42,8 @@ class WebhookRunner(Runner):
         with contextlib.closing(sock), _cut_off(sock, deadline):
             if url.scheme == "https":
                 sock = tls_context().wrap_socket(sock, server_hostname=url.hostname)
-            connection = http.client.HTTPConnection(url.hostname, url.port)
+            # Not the name alone: it would take the end of an IPv6 address for a port.
+            connection = http.client.HTTPConnection(url.netloc)
             connection.sock = sock
             with contextlib.closing(connection):
                 path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
@@ -74,18 +75,18 @@ def open_socket(host, port, deadline, *, may_call=None):
 
     The name is looked up once, and what `may_call(address)` was asked about is what is called.
     """
-    failure: OSError = AddressRefused("the address is private, local or reserved")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if may_call and not may_call(address[0]):
+    addresses = find_addresses(host, deadline - time.monotonic())
+    failure: OSError = AddressRefused("the address is private, local or reserved") if addresses else socket.gaierror()
+    for address in addresses:
+        if may_call and not may_call(address):
             continue
-        # A look-up cannot be cut off: it may have taken all of the time.
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        sock = socket.socket(family, kind, protocol)
+        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             sock.settimeout(left)
-            sock.connect(address)
+            sock.connect((address, port))
             return sock
         except OSError as error:
             sock.close()

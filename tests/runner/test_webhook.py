@@ -2,10 +2,12 @@
 
 import json
 import socket
+import threading
 import time
 
 import pytest
 
+from portal.runner import webhook
 from portal.runner.base import Message, Target
 from portal.runner.signature import read_keys
 from portal.runner.webhook import WebhookRunner, open_socket, read_retry_after
@@ -123,9 +125,29 @@ def test_tls_is_spoken_to_an_https_url(receiver):
     assert not [received for received in receiver.received if received.event_id]
 
 
-def test_the_second_address_is_tried_when_the_first_does_not_answer(receiver, monkeypatch):
-    found = socket.getaddrinfo(*receiver.server_address, type=socket.SOCK_STREAM)
-    nobody = [(*entry[:4], ("127.0.0.1", 1)) for entry in found]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: nobody + found)
-    with open_socket("any", 1, time.monotonic() + 5) as sock:
-        assert sock.getpeername() == receiver.server_address
+def test_the_second_address_is_tried_when_the_first_does_not_answer(monkeypatch):
+    with Receiver(host="127.0.0.2") as receiver:
+        port = receiver.server_address[1]
+        monkeypatch.setattr(webhook, "find_addresses", lambda host, seconds: ["127.0.0.3", "127.0.0.2"])
+        with open_socket("any", port, time.monotonic() + 5) as sock:
+            assert sock.getpeername() == receiver.server_address
+
+
+def test_a_look_up_that_does_not_end_is_cut_off_like_anything_else(receiver, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: [over.wait(30)][:0])
+    started = time.monotonic()
+    assert Impatient().send(Target("http://slow.example/", (b"k",)), MESSAGE).error == "timeout"
+    assert time.monotonic() - started < 5
+    over.set()
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["[::1]", "[fd00::beef]", "[2606:4700:4700::1111]", "[fd00::beef]:8080", "a.example", "a.example:8080"],
+)
+def test_the_host_that_is_named_is_that_of_the_url_also_without_a_port(receiver, monkeypatch, place):
+    there = receiver.server_address
+    monkeypatch.setattr(webhook, "open_socket", lambda *asked, **options: socket.create_connection(there))
+    assert WebhookRunner().send(Target(f"http://{place}/hook", read_keys(SECRET)), MESSAGE).delivered
+    assert receiver.received[0].headers["host"] == place
