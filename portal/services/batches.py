@@ -81,11 +81,14 @@ def update_batch_counters(batch_id, *, total=0, stored=0, failed=0, total_bytes=
         complete_batch(batch_id)
 
 
-def refuse_full_batch(batch):
-    """Raise QuotaExceeded when a batch has as many files as it may have; `update_batch_counters` is what counts."""
-    quota = settings.PORTAL_QUOTA_BATCH_FILES
-    if quota and batch.total_files >= quota:
-        raise over_quota("batch_files", quota, batch.total_files, 1)
+def refuse_full_batch(batch, *, joining=0):
+    """Raise QuotaExceeded when a batch has as many files as it may have once so many others have joined.
+
+    `update_batch_counters` is what counts.
+    """
+    quota, used = settings.PORTAL_QUOTA_BATCH_FILES, batch.total_files + joining
+    if quota and used >= quota:
+        raise over_quota("batch_files", quota, used, 1)
 
 
 def complete_batch(batch_id):

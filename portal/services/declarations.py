@@ -3,7 +3,7 @@
 from django.db import IntegrityError
 from django.db.models import Q
 
-from portal.exceptions import Conflict, IdempotencyInProgress, PortalError, StatusConflict
+from portal.exceptions import Conflict, IdempotencyInProgress, PortalError, QuotaExceeded, StatusConflict
 from portal.models import IngestFile, UploadSession
 from portal.services.batches import TO_JOIN, TO_REOPEN, update_batch_counters
 from portal.services.entries import Wanted
@@ -36,8 +36,8 @@ def declare_files(caller, batch, entries, *, storage, open_sessions=False, keep=
             break
         except IdempotencyInProgress:
             raise
-        except (IntegrityError, Conflict):
-            # Somebody else came to one of the paths first, or the batch was closed: the next look says so for each.
+        except (IntegrityError, Conflict, QuotaExceeded):
+            # Somebody else came to a path, or took the room, or closed the batch first: the next look says so for each.
             _forget(entries, opening=open_sessions)
     for entry in entries:
         if entry.pending:
@@ -59,7 +59,7 @@ def _declare(caller, batch, entries, keep):
     batch.refresh_from_db()
     files = {file.path: file for file in batch.files.filter(path__in=[entry.path for entry in entries])}
     sessions = _sessions_of(files.values())
-    on_paths = {}
+    on_paths, joining = {}, 0
     for entry in entries:
         wanted = on_paths.get(entry.path)
         try:
@@ -68,7 +68,8 @@ def _declare(caller, batch, entries, keep):
             else:
                 file = files.get(entry.path)
                 wanted = on_paths[entry.path] = Wanted(entry, file, file and sessions.get(file.session_id))
-                wanted.decide(batch)
+                wanted.decide(batch, joining=joining)
+                joining += file is None
         except PortalError as error:
             entry.error = error
     changes = [wanted for wanted in on_paths.values() if wanted.entry.error is None]

@@ -6,7 +6,7 @@ from uuid import UUID
 from portal.exceptions import PathTaken, PortalError
 from portal.models import IngestFile, UploadSession
 from portal.models.files import DEFAULT_CONTENT_TYPE
-from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed
+from portal.services.batches import TO_JOIN, TO_REOPEN, refuse_closed, refuse_full_batch
 from portal.services.limits import choose_chunk_size
 from portal.services.paths import OPEN_TO
 
@@ -42,11 +42,16 @@ class Wanted:
     session: UploadSession | None
     sha256: str = ""
 
-    def decide(self, batch):
-        """Raise what keeps the entry from being declared: the file on its path, its size, or the batch."""
+    def decide(self, batch, *, joining):
+        """Raise what keeps the entry from being declared: the file on its path, its size, the batch, or its quota.
+
+        `joining` are the files of the same call that join the batch before it.
+        """
         if self.file is None or self.file.status == Status.FAILED:
             choose_chunk_size(self.entry.size)
             refuse_closed(batch, TO_REOPEN if self.file else TO_JOIN)
+            if self.file is None:
+                refuse_full_batch(batch, joining=joining)
         elif not self.file.is_declared_as(self.entry.size, self.entry.sha256):
             raise PathTaken("This path has a file of another size or SHA-256.")
         elif self.file.status == Status.EXPECTED:

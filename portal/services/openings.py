@@ -5,20 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.utils import timezone
 
-from portal.exceptions import PortalError, QuotaExceeded, StatusConflict, StorageUnavailable
+from portal.exceptions import PortalError, StatusConflict, StorageUnavailable
 from portal.models import IngestFile, UploadSession
 from portal.services.batches import TO_CARRY_ON, update_batch_counters
 from portal.services.limits import choose_chunk_size, count_parts, session_lifetime
 from portal.services.space import refuse_when_full, storage_errors, storage_turn
 from portal.services.transactions import write_transaction
-from portal.services.transitions import advance_together, hold_rows
-from portal.services.usage import move_usage, refuse_over_quota
+from portal.services.transitions import advance_held, hold_rows
+from portal.services.usage import find_over_quota, move_usage
 from portal.storage.keys import object_key_of
 
 #: Clean-up may take bytes that no row names after a day; an opening must be over long before.
 OPENING_LIMIT_SECONDS = 3600
 #: So many sessions are opened in one transaction, and so many of their staging files made at once.
 GROUP, OPENERS = 250, 8
+EXPECTED = IngestFile.Status.EXPECTED
 
 
 def new_session(caller, size, *, chunk_size, sha256=""):
@@ -60,7 +61,8 @@ def open_declared(caller, batch, entries, *, storage, keep=None):
 
     Each names its EXPECTED file by `file_id`; of two that name the same the second resumes. `keep()` runs in the
     transaction of the last block; returns whether it did. Raises StatusConflict when a file is not EXPECTED any more,
-    or what closes the batch: then the block that it happened to has no sessions, and those before have.
+    QuotaExceeded when somebody else took the room, or what closes the batch: then the block that it happened to has no
+    sessions, and those before have.
     """
     by_file = {}
     for entry in entries:
@@ -69,31 +71,18 @@ def open_declared(caller, batch, entries, *, storage, keep=None):
     ids, kept = list(by_file), False
     for start in range(0, len(ids), GROUP):
         block = {pk: by_file[pk] for pk in ids[start : start + GROUP]}
-        kept = _open_block(caller, batch, block, storage, keep if start + GROUP >= len(ids) else None)
+        kept = _open_together(caller, batch, block, storage, keep if start + GROUP >= len(ids) else None)
     return kept
-
-
-def _open_block(caller, batch, block, storage, keep):
-    try:
-        return _open_together(caller, batch, block, storage, keep)
-    except QuotaExceeded as error:
-        if len(block) == 1:
-            _refuse(block, dict.fromkeys(block, error))
-            return False
-    # Not all have room: the first ones may.
-    ids = list(block)
-    half = len(ids) // 2
-    _open_block(caller, batch, {pk: block[pk] for pk in ids[:half]}, storage, None)
-    return _open_block(caller, batch, {pk: block[pk] for pk in ids[half:]}, storage, keep)
 
 
 def _open_together(caller, batch, block, storage, keep):
     files = IngestFile.objects.in_bulk(block)
-    if any(pk not in files or files[pk].status != IngestFile.Status.EXPECTED for pk in block):
+    if any(pk not in files or files[pk].status != EXPECTED for pk in block):
         raise StatusConflict
-    refuse_over_quota(caller.user.pk, sum(file.size_bytes for file in files.values()), sessions=len(files))
-    opened, errors = _make_places(caller, [files[pk] for pk in block], storage)
-    _refuse(block, errors)
+    # Not all may have room: the first ones have it.
+    refused = find_over_quota(caller.user.pk, {pk: files[pk].size_bytes for pk in block})
+    opened, errors = _make_places(caller, [files[pk] for pk in block if pk not in refused], storage)
+    _refuse(block, refused | errors)
     if not opened:
         return False
     try:
@@ -128,14 +117,13 @@ def _settle(entries, session):
 
 
 def _record(opened):
-    carriers = {session.file_id: session for session in opened}
-    files = hold_rows(IngestFile, carriers)
-    for file in files:
-        session = carriers[file.pk]
-        if (file.size_bytes, file.declared_sha256) != (session.total_size_bytes, session.declared_sha256):
-            raise StatusConflict("The file was declared anew at this moment.")
-    ids = {pk: session.pk for pk, session in carriers.items()}
-    advance_together(files, IngestFile.Status.UPLOADING, each=("session_id", ids))
+    files = hold_rows(IngestFile, [session.file_id for session in opened])
+    told = [(session.file_id, EXPECTED, session.total_size_bytes, session.declared_sha256) for session in opened]
+    # FAILED ones may be opened again too, but are counted otherwise.
+    if {(file.pk, file.status, file.size_bytes, file.declared_sha256) for file in files} != set(told):
+        raise StatusConflict("A file was deleted, opened or declared anew at this moment.")
+    ids = {session.file_id: session.pk for session in opened}
+    advance_held(files, IngestFile.Status.UPLOADING, each=("session_id", ids))
     UploadSession.objects.bulk_create(opened)
 
 

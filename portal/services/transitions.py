@@ -36,20 +36,22 @@ def advance(row, to, *, where=None, **fields):
     row.status = to
 
 
-def advance_together(rows, to, *, where=None, each=None, **fields):
-    """Do what `advance` does for many rows of one model, all or none, in few statements; only inside a transaction.
+def advance_together(rows, to, *, where=None, **fields):
+    """Do what `advance` does for many rows of one model, all or none, in few statements; only inside a transaction."""
+    if len(rows) == 1:
+        return advance(rows[0], to, where=where, **fields)
+    hold_rows(type(rows[0]), [row.pk for row in rows])
+    return advance_held(rows, to, where=where, **fields)
+
+
+def advance_held(rows, to, *, where=None, each=None, **fields):
+    """Do what `advance_together` does for rows that `hold_rows` holds already.
 
     `each` is `(column, {primary key: value})`: what differs from row to row.
     """
-    if len(rows) == 1 and not each:
-        return advance(rows[0], to, where=where, **fields)
-    model = type(rows[0])
-    keys = sorted(row.pk for row in rows)
-    hold_rows(model, keys)
-    for start in range(0, len(keys), BLOCK):
-        block = set(keys[start : start + BLOCK])
-        _advance_block([row for row in rows if row.pk in block], to, where, each, fields)
-    return None
+    rows = sorted(rows, key=lambda row: row.pk)
+    for start in range(0, len(rows), BLOCK):
+        _advance_block(rows[start : start + BLOCK], to, where, each, fields)
 
 
 def hold_rows(model, keys):

@@ -68,6 +68,20 @@ def refuse_over_quota(owner_id, size, *, sessions=0, joins=None):
         raise _refusal(usage, size, sessions)
 
 
+def find_over_quota(owner_id, sizes):
+    """Return `{key: QuotaExceeded}` of those new sessions, `{key: bytes}`, that do not fit beside the ones before."""
+    if not any(_quotas().values()):
+        return {}
+    usage, errors = OwnerUsage.objects.filter(owner_id=owner_id).first() or OwnerUsage(owner_id=owner_id), {}
+    for key, size in sizes.items():
+        if _lacking(usage, size, 1):
+            errors[key] = _refusal(usage, size, 1)
+        else:
+            usage.open_sessions += 1
+            usage.open_bytes += size
+    return errors
+
+
 def make_room(owner_id, batch, arrival):
     """Tell a file that comes whole how many bytes there are for it; raises QuotaExceeded when it is known not to fit.
 

@@ -280,6 +280,28 @@ def test_a_session_that_another_call_opens_first_is_resumed(ann, storage, monkey
     assert (other.action, other.session.file.path) == ("upload", "b")
 
 
+@pytest.mark.parametrize("what", ["failed", "deleted"])
+def test_a_file_that_ends_while_its_session_is_opened_is_counted_exactly(ann, storage, monkeypatch, what):
+    batch = make_batch(ann)
+    end = {
+        "failed": lambda: abort_session(open_session(ann, storage, size=4, batch=batch, path="a")),
+        "deleted": lambda: delete_file(IngestFile.objects.get(path="a"), storage=storage),
+    }
+    just_before(monkeypatch, openings, "_make_places", end[what])
+    entries = declare(ann, batch, storage, ("a", 4), ("b", 4), open_sessions=True)
+    assert answers(entries) == ["upload"] * 2
+    assert {entry.session.pk for entry in entries} == set(UploadSession.objects.open().values_list("pk", flat=True))
+    assert (counters(batch), drift()) == ((2, 0, 0, 2), [])
+
+
+def test_sessions_that_were_not_recorded_after_all_are_not_told_of(ann, storage, monkeypatch):
+    batch = make_batch(ann)
+    just_before(monkeypatch, openings, "move_usage", failing(exceptions.StatusConflict()))
+    entries = declare(ann, batch, storage, ("a", 4), ("a", 4), open_sessions=True)
+    assert answers(entries) == ["upload", "resume"]
+    assert {entry.session.pk for entry in entries} == set(UploadSession.objects.values_list("pk", flat=True))
+
+
 OTHER = hashlib.sha256(b"DATA").hexdigest()
 
 

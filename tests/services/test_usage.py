@@ -4,6 +4,7 @@ import pytest
 
 from portal.exceptions import OutOfSpace, QuotaExceeded
 from portal.models import IngestFile, OwnerUsage, UploadSession
+from portal.services import declarations, openings
 from portal.services.arrivals import Arrival
 from portal.services.cleanup import expire_sessions
 from portal.services.declarations import declare_files
@@ -14,7 +15,7 @@ from portal.services.sessions import abort_session
 from portal.services.usage import find_usage_drift, fix_usage, move_usage, refuse_over_quota
 from portal.services.whole_files import begin_files
 from tests.samples import make_batch, open_session, ready_session, send_parts, store_file
-from tests.services.situations import drift, let_lifetime_end, set_columns
+from tests.services.situations import drift, just_before, let_lifetime_end, set_columns
 
 
 def taken(caller):
@@ -180,20 +181,43 @@ def test_what_frees_is_never_refused(ann, settings):
     assert taken(ann) == (1, 50, -2, -150)
 
 
-def test_of_declared_files_those_that_fit_get_a_session(ann, storage, settings):
-    settings.PORTAL_QUOTA_OPEN_SESSIONS = 2
-    entries = [Entry(path=name, size=3) for name in "abc"]
-    declare_files(ann, make_batch(ann), entries, storage=storage, open_sessions=True)
-    assert [entry.session is not None for entry in entries] == [True, True, False]
-    assert entries[2].error.code == "quota_exceeded"
-    assert taken(ann) == (0, 0, 2, 6)
+@pytest.mark.parametrize("quota", [{"OPEN_SESSIONS": 3}, {"BYTES": 8}])
+def test_of_declared_files_those_that_fit_get_a_session(ann, storage, settings, quota, django_assert_max_num_queries):
+    for name, value in quota.items():
+        setattr(settings, f"PORTAL_QUOTA_{name}", value)
+    sizes = [3, 2, 7, 3] + [4] * 60
+    entries = [Entry(path=str(number), size=size) for number, size in enumerate(sizes)]
+    with django_assert_max_num_queries(40):
+        declare_files(ann, make_batch(ann), entries, storage=storage, open_sessions=True)
+    fit = [0, 1, 3] if "BYTES" in quota else [0, 1, 2]
+    assert [number for number, entry in enumerate(entries) if entry.session] == fit
+    assert {entry.error.code for entry in entries if not entry.session} == {"quota_exceeded"}
+    assert taken(ann) == (0, 0, 3, sum(sizes[number] for number in fit))
     assert drift() == []
 
 
-def test_declared_files_have_a_place_in_their_batch(ann, storage, settings):
-    settings.PORTAL_QUOTA_BATCH_FILES = 2
+def test_room_that_is_taken_while_sessions_are_opened_is_looked_for_anew(ann, storage, settings, monkeypatch):
+    settings.PORTAL_QUOTA_OPEN_SESSIONS = 3
+    just_before(monkeypatch, openings, "_make_places", lambda: open_session(ann, storage))
+    entries = [Entry(path=name, size=3) for name in "abc"]
+    declare_files(ann, make_batch(ann), entries, storage=storage, open_sessions=True)
+    assert [entry.session is not None for entry in entries] == [True, True, False]
+    assert drift() == []
+
+
+def test_declared_files_have_a_place_in_their_batch(ann, storage, settings, monkeypatch):
+    settings.PORTAL_QUOTA_BATCH_FILES = 3
     batch = make_batch(ann)
-    with pytest.raises(QuotaExceeded):
-        declare_files(ann, batch, [Entry(path=name, size=3) for name in "abc"], storage=storage)
+    just_before(monkeypatch, declarations, "_record", lambda: open_session(ann, storage, batch=batch, path="other"))
+    entries = [Entry(path=name, size=3) for name in "abcad"]
+    declare_files(ann, batch, entries, storage=storage)
+    assert [entry.action or entry.error.code for entry in entries] == [
+        "upload",
+        "upload",
+        "quota_exceeded",
+        "upload",
+        "quota_exceeded",
+    ]
+    assert entries[2].error.extra == {"quota": "batch_files", "limit": 3, "used": 3, "wanted": 1}
     batch.refresh_from_db()
-    assert batch.total_files == 0
+    assert (batch.total_files, batch.files.count(), drift()) == (3, 3, [])
