@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sqlite3
 import time
 
 import pytest
@@ -69,6 +70,33 @@ def test_a_cache_that_is_no_database_is_done_without(tmp_path, file):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "digests.sqlite3").write_bytes(b"nonsense" * 200)
     assert reckon(tmp_path, file)[0] == hashlib.sha256(b"one").hexdigest()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """The cache as another program left it, open there."""
+    (tmp_path / "cache").mkdir()
+    with sqlite3.connect(tmp_path / "cache" / "digests.sqlite3", isolation_level=None) as database:
+        yield database
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        ["CREATE TABLE digests (another INTEGER)"],
+        [digests.SCHEMA, "CREATE TRIGGER t BEFORE INSERT ON digests BEGIN SELECT raise(ABORT, 'read-only'); END"],
+        [digests.SCHEMA, "BEGIN IMMEDIATE"],
+        [digests.SCHEMA, "BEGIN EXCLUSIVE"],
+    ],
+    ids=["other_columns", "not_to_be_written", "being_written", "locked"],
+)
+def test_a_cache_that_fails_is_done_without(tmp_path, file, cache, caplog, monkeypatch, left):
+    monkeypatch.setattr(digests, "LOCK_SECONDS", 0.1)
+    for statement in left:
+        cache.execute(statement)
+    assert reckon(tmp_path, file) == (hashlib.sha256(b"one").hexdigest(), False)
+    assert caplog.text.count("digests are not remembered") == 1
 
 
 def test_old_rows_are_dropped(tmp_path, file, monkeypatch):

@@ -21,6 +21,8 @@ logger = logging.getLogger("portal_client")
 
 #: A file that was changed so shortly before it was read could change again without another time.
 RACY_SECONDS = 2.0
+#: How long another run is waited for, that writes at this moment.
+LOCK_SECONDS = 10.0
 #: Rows that were written longer ago are dropped.
 KEEP_SECONDS = 180 * 86400
 SCHEMA = (
@@ -104,19 +106,25 @@ class Digests:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        """Give the database, or an empty one in memory when there is none to be had."""
+        """Give the database, or an empty one in memory if none is to be had; what fails in it is passed over."""
         try:
             database = self._open()
         except (OSError, sqlite3.Error) as error:
-            logger.warning("digests are not remembered: %s", error)
-            self._place = None
+            self._do_without(error)
             database = self._open()
-        with closing(database), database:
-            yield database
+        try:
+            with closing(database), database:
+                yield database
+        except sqlite3.Error as error:
+            self._do_without(error)
+
+    def _do_without(self, error: Exception) -> None:
+        logger.warning("digests are not remembered: %s", error)
+        self._place = None
 
     def _open(self) -> sqlite3.Connection:
         if self._place is not None:
             self._place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        database = sqlite3.connect(self._place or ":memory:", timeout=10)
+        database = sqlite3.connect(self._place or ":memory:", timeout=LOCK_SECONDS)
         database.execute(SCHEMA)
         return database
