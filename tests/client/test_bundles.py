@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from portal_client import bundles
+from portal_client import PortalClient, bundles
 from portal_client.bodies import Stamp
 from portal_client.bundles import BUNDLE_BYTES, BUNDLE_FILES, BUNDLED_BYTES, Archive, make_bundles, write_member
 from portal_client.errors import ApiError
@@ -112,6 +112,23 @@ def test_bytes_that_were_damaged_on_their_way_are_removed_and_sent_again(client,
     assert report.complete
     assert singles == ["a"]
     assert stored_files(ann_api, report.batch.id) == digests(files)
+
+
+def test_without_the_scope_to_delete_bytes_that_were_damaged_fail_their_file_alone(
+    portal_server, tmp_path, name, monkeypatch
+):
+    token = portal_server.create_token("ann", "--scope", "upload", "--scope", "read")
+    client = PortalClient(portal_server.url, token, cache=False)
+    put_bundle = client.put_bundle
+
+    def damage(batch_id, archive):
+        archive.data = archive.data.replace(b"right", b"wrong")
+        return put_bundle(batch_id, archive)
+
+    monkeypatch.setattr(client, "put_bundle", damage)
+    report = client.upload_folder(make_tree(tmp_path / "folder", {"a": b"right", "b": b"2"}), name)
+    assert [(failure.path, failure.code) for failure in report.failures] == [("a", "corrupt")]
+    assert (report.stored, report.receipt) == (1, None)
 
 
 def test_one_that_cannot_be_read_holds_up_none_of_its_bundle(client, tmp_path, name, monkeypatch):

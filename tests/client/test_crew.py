@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
+from portal_client import Stopped
 from portal_client.crew import Crew
-from tests.patience import wait_until
 
 
 @pytest.fixture
@@ -69,12 +69,25 @@ def test_the_first_error_ends_all_and_is_raised(stop):
 def test_no_job_is_begun_once_it_is_called_off(stop):
     crew, done = Crew(2, stop), []
 
-    def waits():
-        stop.set()
-        wait_until(stop.is_set)
-
-    crew.run([waits, *[partial(done.append, number) for number in range(100)]])
-    assert len(done) <= 100
+    crew.put_first([partial(done.append, 0)])
+    with pytest.raises(Stopped):
+        crew.run([stop.set, *[partial(done.append, number) for number in range(1, 100)]])
+    assert len(done) <= 2  # one that the other hand was at
     done.clear()
-    crew.run([partial(done.append, 1)])
+    with pytest.raises(Stopped):
+        crew.run([partial(done.append, 1)])
     assert done == []
+
+
+def test_what_fails_when_the_next_job_is_asked_for_is_raised(stop):
+    done = []
+
+    def jobs():
+        yield partial(done.append, 1)
+        raise ValueError("no more to be had")
+
+    for hands in (1, 3):
+        with pytest.raises(ValueError, match="no more to be had"):
+            Crew(hands, stop).run(jobs())
+        assert done == [1]
+        done.clear()

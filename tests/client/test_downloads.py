@@ -1,11 +1,13 @@
 """A batch into a folder: every byte checked, nothing overwritten, nothing outside, gone on with where it broke off."""
 
+import errno
 import secrets
 
 import pytest
 from urllib3.exceptions import ProtocolError
 
-from portal_client import Corrupt
+from portal_client import Corrupt, PortalError, Unreachable
+from portal_client.answers import make_error
 from portal_client.downloads import Download
 from portal_client.members import File
 from tests.client.trees import digests, make_tree, some_files
@@ -104,6 +106,49 @@ def test_names_that_lead_out_of_the_folder_are_refused_whatever_the_portal_says(
     with pytest.raises(Corrupt):
         download._place(path)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system"),
+        Unreachable("No answer."),
+        make_error(401, {"code": "not_authenticated", "detail": "The token has expired."}, {}),
+        make_error(403, {"code": "insufficient_scope", "detail": "Not with this token."}, {}),
+    ],
+    ids=lambda error: getattr(error, "code", error.args[-1]),
+)
+def test_what_no_file_survives_ends_the_run(client, name, tmp_path, monkeypatch, error):
+    asked = []
+
+    def fail(*_):
+        asked.append(1)
+        raise error
+
+    monkeypatch.setattr(Download, "_receive", fail)
+    with pytest.raises(PortalError, match=error.strerror if isinstance(error, OSError) else str(error.args[-1])):
+        client.download_batch(name, tmp_path / "copy")
+    assert len(asked) <= client.parallel
+
+
+def test_a_place_that_one_file_cannot_have_is_no_reason_to_stop(client, name, tmp_path):
+    make_tree(tmp_path / "copy", {"sub": b"a file where the folder should be"})
+    report = client.download_batch(name, tmp_path / "copy")
+    assert [(failure.path, failure.code) for failure in report.failures] == [("sub/large.bin", "unwritable")]
+    assert report.fetched == len(FILES) - 1
+
+
+def test_a_list_that_breaks_off_is_no_success(client, name, tmp_path, monkeypatch):
+    files = client.files
+
+    def some(*arguments, **options):
+        yield next(files(*arguments, **options))
+        raise Unreachable("No answer.")
+
+    monkeypatch.setattr(client, "files", some)
+    with pytest.raises(Unreachable):
+        client.download_batch(name, tmp_path / "copy")
 
 
 def test_files_without_a_path_are_called_as_in_the_receipt(client, ann_api, tmp_path):

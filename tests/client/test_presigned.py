@@ -4,10 +4,12 @@ import secrets
 
 import pytest
 
-from portal_client import PortalClient
+from portal_client import PortalClient, transport
+from portal_client.bodies import Bytes
 from portal_client.errors import ApiError, Unreachable
 from portal_client.transport import Transport
 from tests.api import Api
+from tests.client.scripted import Scripted
 from tests.client.trees import digests, make_tree, stored_files
 from tests.s3 import CREDENTIALS
 from tests.samples import pattern
@@ -70,18 +72,45 @@ def test_parts_go_past_the_portal_without_its_token(s3_client, s3_portal, token,
     assert s3_client.verify_folder(tmp_path / "copy", name).equal
 
 
-@pytest.mark.parametrize("error", [ApiError(403, "http_403", "Expired.", {}), Unreachable("No way there.")], ids=repr)
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (ApiError(403, "http_403", "Expired.", {}), 2),
+        (ApiError(503, "http_503", "Slow down.", {}), 1),
+        (Unreachable("No way there."), 1),
+    ],
+    ids=repr,
+)
 def test_a_store_that_cannot_be_reached_gets_its_parts_by_the_portal(
-    s3_client, s3_portal, token, tmp_path, name, sent, monkeypatch, error
+    s3_client, s3_portal, token, tmp_path, name, sent, monkeypatch, error, asked
 ):
+    tries = []
+
     def refuse(*_, **__):
+        tries.append(1)
         raise error
 
     monkeypatch.setattr(s3_client.transport, "send_elsewhere", refuse)
-    report = s3_client.upload_folder(make_tree(tmp_path / "folder", LARGE), name)
+    report = s3_client.upload_folder(make_tree(tmp_path / "folder", LARGE), name, parallel=1)
     assert report.complete
-    assert parts_by(sent, s3_portal.url) == (3, 0)
+    assert (parts_by(sent, s3_portal.url), len(tries)) == ((3, 0), asked)
     assert stored_files(Api(s3_portal.url, token), report.batch.id) == digests(LARGE)
+
+
+def test_a_store_that_fails_for_a_moment_is_asked_again(scripted, patient):
+    scripted.answers = [Scripted(500), Scripted(503), Scripted(drop=True), Scripted(200)]
+    body = Bytes(b"part")
+    assert patient.transport.send_elsewhere("PUT", f"{scripted.url}/part?partNumber=1", body, {}).status == 200
+    assert [asked.body for asked in scripted.asked] == [b"part"] * 4
+
+
+def test_a_store_that_does_not_answer_is_waited_for_less_than_the_portal(scripted, patient, monkeypatch):
+    monkeypatch.setattr(transport, "ELSEWHERE_SECONDS", 0.3)
+    scripted.answers = [Scripted(drop=True)]
+    patient.transport.patience = 300
+    with pytest.raises(Unreachable):
+        patient.transport.send_elsewhere("PUT", f"{scripted.url}/part", Bytes(b"part"), {})
+    assert len(scripted.asked) > 1
 
 
 def test_urls_that_have_expired_are_asked_for_again(s3_client, s3_portal, tmp_path, name, sent, monkeypatch):

@@ -7,7 +7,8 @@ from email.utils import format_datetime
 import pytest
 
 from portal_client import Stopped, Unreachable
-from portal_client.errors import ApiError, NotAuthenticated, PathTaken, read_retry_after
+from portal_client.answers import read_retry_after
+from portal_client.errors import ApiError, NotAuthenticated, PathTaken
 from portal_client.retries import LONGEST_SECONDS, Tries
 from tests.client.scripted import Scripted, problem
 
@@ -36,8 +37,10 @@ BATCH = {
         problem(502, "bad_gateway"),
         problem(429, "too_many_requests"),
         problem(507, "insufficient_storage"),
+        problem(429, "quota_exceeded", retry_after=0),
         problem(409, "part_busy"),
         problem(500, "internal_error"),
+        Scripted(500, {"code": "http_500"}),
         problem(400, "digest_mismatch"),
         Scripted(drop=True),
     ],
@@ -55,9 +58,10 @@ def test_what_may_pass_is_tried_again(scripted, patient, first):
         (problem(409, "path_taken"), PathTaken),
         (problem(401, "not_authenticated"), NotAuthenticated),
         (problem(418, "brand_new"), ApiError),
+        (problem(429, "quota_exceeded"), ApiError),
         (Scripted(301), ApiError),
     ],
-    ids=["path_taken", "not_authenticated", "brand_new", "moved"],
+    ids=["path_taken", "not_authenticated", "brand_new", "no_room", "moved"],
 )
 def test_what_will_not_pass_is_raised_at_once_by_its_code(scripted, patient, answer, kind):
     scripted.answers = [answer]

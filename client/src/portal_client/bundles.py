@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from portal_client.bodies import Bytes, read_whole
-from portal_client.errors import ApiError, SourceFailed
+from portal_client.errors import ApiError, InsufficientScope, SourceFailed
 from portal_client.sources import Failure, Source
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def send_bundle(sender: "Sender", sources: list[Source]) -> None:
     try:
         results = sender.api.put_bundle(sender.batch_id, Archive(members))
     except ApiError as error:
-        if sender.fatal(error):
+        if error.fatal:
             raise
         # One by one, each has an answer of its own.
         results = []
@@ -93,11 +93,19 @@ def _read(sender: "Sender", sources: list[Source]) -> tuple[list[tuple[Source, s
 
 
 def _take(sender: "Sender", source: Source, sha256: str, result: dict[str, Any] | None) -> bool:
-    """Note a file that is stored; False when it is not, or with other bytes than were sent, which are removed."""
+    """Note a file that is stored; False when it is not, or with other bytes than were sent, which are removed.
+
+    To remove them takes the scope `delete`; without it, the file has failed.
+    """
     if not result or result["status"] != "STORED":
         return False
     if result["sha256"] != sha256:
-        sender.api.delete_file(result["file_id"])
+        try:
+            sender.api.delete_file(result["file_id"])
+        except InsufficientScope:
+            detail = "The portal stored other bytes than were sent, and this token may not delete them."
+            sender.failed(Failure(source.path, "corrupt", detail))
+            return True
         return False
     sender.tell(source, source.size)
     sender.stored(source, sha256)

@@ -4,11 +4,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
+from portal_client.errors import Stopped
+
 Job = Callable[[], None]
 
 
 class Crew:
-    """At most `size` jobs at once; the first that raises calls off the rest, and `run` raises that."""
+    """At most `size` jobs at once; the first that raises calls off the rest, and `run` raises that.
+
+    What comes when the next job is asked for counts as that job's; a job that is called off by `stop` raises Stopped.
+    """
 
     def __init__(self, size: int, stop: threading.Event) -> None:
         self._size, self._stop = size, stop
@@ -60,8 +65,12 @@ class Crew:
 
     def _next(self) -> Job | None:
         with self._changed:
-            while not self._error and not self._stop.is_set():
-                job = self._front.popleft() if self._front else next(self._rest, None)
+            while not self._error:
+                try:
+                    job = self._take()
+                except BaseException as error:  # noqa: BLE001 - as that of a job
+                    self._error = error
+                    break
                 if job is not None:
                     self._busy += 1
                     return job
@@ -71,3 +80,9 @@ class Crew:
                 self._changed.wait(1.0)
             self._front.clear()
             return None
+
+    def _take(self) -> Job | None:
+        job = self._front.popleft() if self._front else next(self._rest, None)
+        if job is not None and self._stop.is_set():
+            raise Stopped("The work was called off.")
+        return job

@@ -1,5 +1,6 @@
 """The stored files of a batch into a folder: each checked by its SHA-256, gone on with where it broke off."""
 
+import errno
 import hashlib
 import os
 import threading
@@ -16,10 +17,13 @@ from portal_client.api import Api
 from portal_client.bodies import BLOCK_BYTES
 from portal_client.crew import Crew, Job
 from portal_client.digests import Digests
-from portal_client.errors import ApiError, Corrupt, PortalError, Stopped
+from portal_client.errors import ApiError, Corrupt, PortalError, Stopped, Unreachable
 from portal_client.members import Batch, File
 from portal_client.progress import Progress
 from portal_client.sources import Failure, find_fault, find_sources
+
+#: What keeps every file from being written, not one alone.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass
@@ -63,11 +67,15 @@ class Download:
         try:
             self.progress.start(name, file.size_bytes)
             self._fetch(file, self._place(name))
-        except Stopped:
+        except (Stopped, Unreachable):
             raise
         except OSError as error:
+            if error.errno in FULL:
+                raise PortalError(f"{self.into} takes no more: {error.strerror}.") from error
             failure = Failure(name, "unwritable", error.strerror or str(error))
         except (PortalError, ValueError) as error:
+            if isinstance(error, ApiError) and error.fatal:
+                raise
             failure = Failure(name, getattr(error, "code", type(error).__name__.lower()), str(error))
         if failure:
             with self._lock:

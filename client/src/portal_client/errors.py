@@ -1,27 +1,18 @@
 """What can go wrong, as exceptions: one for each `code` of a problem that a caller may want to tell apart."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
 #: Answers after which the same request is sent again, by status and by code.
 PASSING_STATUSES = frozenset({408, 429, 502, 503, 504, 507})
 PASSING_CODES = frozenset({"part_busy", "file_busy", "idempotency_in_progress", "status_conflict"})
 #: Answers that may be the line's fault: sent again, but not for long.
-DOUBTFUL_CODES = frozenset({"internal_error", "incomplete_body", "digest_mismatch"})
-
-
-def read_retry_after(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, which are digits or an HTTP date; None when it has neither."""
-    if not text:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
+DOUBTFUL_STATUS = 500
+DOUBTFUL_CODES = frozenset({"incomplete_body", "digest_mismatch"})
+#: What refuses one file refuses all of them: no use in going on.
+FATAL_CODES = frozenset(
+    {"not_authenticated", "insufficient_scope", "batch_completed", "batch_sealed", "batch_cancelled"}
+)
 
 
 class PortalError(Exception):
@@ -73,26 +64,20 @@ class ApiError(PortalError):
     @property
     def passing(self) -> bool:
         """Whether the same request is worth sending again."""
+        if self.code == "quota_exceeded" and self.retry_after is None:
+            return False  # nothing that may end makes room enough
         return self.status in PASSING_STATUSES or self.code in PASSING_CODES
 
     @property
     def doubtful(self) -> bool:
         """Whether it is worth sending again a few times."""
-        return self.code in DOUBTFUL_CODES
+        return self.status == DOUBTFUL_STATUS or self.code in DOUBTFUL_CODES
 
-
-def make_error(status: int, members: Any, headers: Mapping[str, str]) -> ApiError:
-    """Return the ApiError of an answer, of the class that its code has; `members` may be anything."""
-    members = members if isinstance(members, dict) else {}
-    code = str(members.get("code") or f"http_{status}")
-    detail = str(members.get("detail") or members.get("title") or f"The answer was {status}.")
-    fields = members.get("errors")
-    if isinstance(fields, list) and fields:
-        detail = "; ".join(f"{field.get('field')}: {field.get('detail')}" for field in fields)
-    error = ApiError.by_code.get(code, ApiError)(status, code, detail, members)
-    error.request_id = headers.get("X-Request-Id", "")
-    error.retry_after = read_retry_after(headers.get("Retry-After"))
-    return error
+    @property
+    def fatal(self) -> bool:
+        """Whether it is not of one file alone; of what would pass, patience has been tried by then."""
+        full = self.code == "quota_exceeded" and self.members.get("quota") == "batch_files"
+        return self.passing or full or self.code in FATAL_CODES
 
 
 class Invalid(ApiError):

@@ -30,7 +30,9 @@ def send_signed(upload: "PartedUpload", session: Session, number: int, piece: Pi
             answer = upload.api.transport.send_elsewhere(
                 signed.method, signed.url, piece, signed.headers, sent=upload.tell
             )
-        except ApiError:
+        except ApiError as error:
+            if error.passing:
+                break
             with upload.lock:
                 upload.signed.clear()  # they may have expired
             continue

@@ -10,23 +10,12 @@ from portal_client.bodies import Bytes, read_whole
 from portal_client.bundles import send_bundle
 from portal_client.crew import Crew
 from portal_client.digests import Digests
-from portal_client.errors import (
-    ApiError,
-    BatchCancelled,
-    BatchCompleted,
-    BatchSealed,
-    InsufficientScope,
-    NotAuthenticated,
-    SourceFailed,
-)
+from portal_client.errors import ApiError, SourceFailed
 from portal_client.members import File
 from portal_client.parted import PartedUpload
 from portal_client.plans import differs
 from portal_client.progress import Progress
 from portal_client.sources import Failure, Source
-
-#: What fails one file fails all of them: no use in going on.
-FATAL = (NotAuthenticated, InsufficientScope, BatchCompleted, BatchSealed, BatchCancelled)
 
 
 class Sender:
@@ -57,14 +46,9 @@ class Sender:
         except SourceFailed as error:
             self.failed(Failure(source.path, error.code, error.detail))
         except ApiError as error:
-            if self.fatal(error):
+            if error.fatal:
                 raise
             self.failed(Failure(source.path, error.code, error.detail))
-
-    @staticmethod
-    def fatal(error: ApiError) -> bool:
-        """Whether an error is not of one file alone; of one that would pass, patience has been tried."""
-        return isinstance(error, FATAL) or error.passing
 
     def compare(self, source: Source, file: File) -> None:
         """See whether a stored file has the local one's bytes."""

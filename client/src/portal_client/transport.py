@@ -5,41 +5,21 @@ import platform
 import threading
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError
 
+from portal_client.answers import Answer, make_error
 from portal_client.bodies import BLOCK_BYTES, Body, Bytes, Outgoing, Sent
-from portal_client.errors import PortalError, Stopped, make_error, read_retry_after
+from portal_client.errors import PortalError, Stopped
 from portal_client.retries import Tries
 
 CONNECT_SECONDS, READ_SECONDS = 15.0, 120.0
+#: The most patience with a store that is not the portal.
+ELSEWHERE_SECONDS = 30.0
 AGENT = f"portal-client/0.1 Python/{platform.python_version()}"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back; `members` are those of a JSON body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def members(self) -> Any:
-        """The body as JSON; an empty object when it is none."""
-        try:
-            return json.loads(self.body) if self.body else {}
-        except ValueError:
-            return {}
-
-    @property
-    def retry_after(self) -> float | None:
-        """The seconds that Retry-After asks for."""
-        return read_retry_after(self.headers.get("Retry-After"))
 
 
 class Transport:
@@ -96,15 +76,18 @@ class Transport:
         digest = body.digest() if body is not None else ""
         if digest:
             fields["Content-Digest"] = digest
-        return self._until_answered(self._pool, method, self.url + path, fields, body, sent)
+        return self._until_answered(self._pool, method, self.url + path, fields, body, sent, self.tries())
 
     def send_elsewhere(
         self, method: str, url: str, body: Body, headers: Mapping[str, str], sent: Sent | None = None
     ) -> Answer:
-        """Send a body to a signed URL, without the token; raises as `call` does."""
+        """Send a body to a signed URL, without the token; raises as `call` does, sooner: the portal takes it too."""
         # The client's library writes these two itself.
         fields = {name: value for name, value in headers.items() if name.lower() not in ("content-length", "host")}
-        return self._until_answered(self._stranger(url), method, url, {"User-Agent": AGENT, **fields}, body, sent)
+        tries = Tries(min(self.patience, ELSEWHERE_SECONDS), self.stop)
+        return self._until_answered(
+            self._stranger(url), method, url, {"User-Agent": AGENT, **fields}, body, sent, tries
+        )
 
     def open(self, path: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """Return the response to one GET, its body still to be read; follows one redirect, without the token.
@@ -156,8 +139,8 @@ class Transport:
         headers: Mapping[str, str],
         body: Body | None,
         sent: Sent | None,
+        tries: Tries,
     ) -> Answer:
-        tries = self.tries()
         while True:
             if self.stop.is_set():
                 raise Stopped("The work was called off.")
