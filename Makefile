@@ -31,9 +31,9 @@ runner: $(VENV)/.run ## start a receiver of events to copy (examples/runner), be
 	RUNNER_FOLDER=$${RUNNER_FOLDER:-$${PORTAL_DATA_DIR:-var}/received} \
 	PORTAL_URL=$${PORTAL_URL:-http://127.0.0.1:$${PORT:-8000}} $(BIN)/python examples/runner/receive.py
 
+# Hundreds of processes start, and two suites are collected: what is compiled is kept, whatever the shell has set.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev ## run the whole suite on SQLite and on PostgreSQL
-	@$(BIN)/ruff check --quiet .
-	@$(ASIDE) $(BIN)/python manage.py check
 	@status=0; \
 	echo "== The suite on SQLite"; $(ASIDE) $(PYTEST) || status=1; \
 	echo "== The suite on PostgreSQL"; \

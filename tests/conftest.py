@@ -1,21 +1,21 @@
 """What every test shares: which database, whose folder, and the server as it is run."""
 
-import contextlib
-import os
-import secrets
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from tests.api import Api
+from tests.databases import kept_template, new_database
 from tests.needs import need_tool
 from tests.rounds import FULL
 from tests.s3 import CREDENTIALS, S3Server
 from tests.samples import make_caller
-from tests.server import LiveServer, own_database
+from tests.server import LiveServer
 from tests.strict import StrictStorage
 
 DATA_DIR = pytest.StashKey[Path]()
@@ -73,18 +73,18 @@ def need():
 
 
 @pytest.fixture(scope="session")
-def fresh_database(tmp_path_factory):
-    """A context manager that gives the URL of a new, empty database of the kind that this run tests."""
+def django_db_setup(request, django_db_setup, django_db_blocker):
+    """Keep a copy of the database before any test has touched it, for the servers under test to start from."""
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            stack.enter_context(kept_template(request.config.stash[DATA_DIR]))
+        yield
 
-    @contextlib.contextmanager
-    def fresh():
-        if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
-            with own_database(os.environ["DATABASE_URL"], f"portal_{secrets.token_hex(6)}") as url:
-                yield url
-        else:
-            yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'portal.sqlite3'}"
 
-    return fresh
+@pytest.fixture(scope="session")
+def fresh_database(django_db_setup, tmp_path_factory):
+    """A function for a context manager: the URL of a new, migrated database of the kind that this run tests."""
+    return lambda **how: new_database(connection.vendor, tmp_path_factory.mktemp("database"), **how)
 
 
 @pytest.fixture(scope="session")

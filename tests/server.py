@@ -9,12 +9,11 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
-from psycopg import sql
+from django.apps import apps
 
 from boot.leash import leashed
+from tests.databases import is_empty, run_command
 from tests.postgres import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +31,7 @@ class LiveServer:
     """One portal with its own data folder: granian and, if asked, the worker, each in its own process group.
 
     `database_url` is an SQLite file in the data folder by default. `env` adds or overrides variables.
-    A context manager: migrates and starts, and stops at the end. It ends when the test run does, however.
+    A context manager: migrates an empty database and starts, and stops at the end. It ends when the test run does.
     """
 
     def __init__(self, data_dir, *, database_url=None, env=None, workers=1, run_worker=False, port=None):
@@ -75,12 +74,17 @@ class LiveServer:
         return done.stdout
 
     def migrate(self):
-        """Bring the database to the newest migration."""
-        self.manage("migrate", "--verbosity=0")
+        """Bring an empty database to the newest migration; one that has tables is there already."""
+        if is_empty(self.database_url):
+            self.manage("migrate", "--verbosity=0")
+
+    def command(self, *arguments):
+        """As `manage`, for what needs the database alone: in this process, a second sooner, if it has Django."""
+        return run_command(self.database_url, *arguments) if apps.ready else self.manage(*arguments)
 
     def create_token(self, name, *options):
         """Return a new token of the user `name`, who is made if need be; `options` as of `create_token`."""
-        return self.manage("create_token", name, "--create-user", *options).split()[-1]
+        return self.command("create_token", name, "--create-user", *options).split()[-1]
 
     def start(self):
         """Start the processes and wait until /readyz says 200; a second start takes the same port."""
@@ -148,15 +152,3 @@ class LiveServer:
         for process in self.processes:
             process.wait()
         self.processes = []
-
-
-@contextlib.contextmanager
-def own_database(url, name):
-    """Give the URL of a new, empty PostgreSQL database `name` beside that of `url`; dropped at the end."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-    finally:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -13,7 +13,7 @@ from tests.server import OURS, ROOT
 @pytest.fixture
 def manage(fresh_database, tmp_path):
     """`manage(…)` runs manage.py with a new, empty database and gives what it says; `manage.url` is the database."""
-    with fresh_database() as url:
+    with fresh_database(empty=True) as url:
         env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         env |= {"DJANGO_CONFIGURATION": "Dev", "PORTAL_DATA_DIR": str(tmp_path), "DATABASE_URL": url}
         env |= {"DJANGO_SETTINGS_MODULE": "boot.settings"}

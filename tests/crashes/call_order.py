@@ -14,10 +14,10 @@ from collections import Counter, defaultdict
 from pathlib import Path, PurePath
 
 from tests.crashes.endings import Abort, CleanUp, Delete, Finalize, FinalizeByWorker, FinalizeFalse
-from tests.crashes.kills import new_database
 from tests.crashes.scenes import Open, Part
 from tests.crashes.small import SmallPortal
 from tests.crashes.strace import CHANGES, DATABASE, SYNCS, NoTrace, Strace
+from tests.databases import new_database
 
 SCENES = (Open, Part, Finalize, FinalizeFalse, FinalizeByWorker, Abort, CleanUp, Delete)
 #: A page of SQLite and a statement of ours are read whole.

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crashes.endings import OPERATIONS
-from tests.crashes.kills import new_database
 from tests.crashes.points import count_calls, fault_points, hit, kill_points
 from tests.crashes.report import write_sweep
 from tests.crashes.small import SmallPortal
 from tests.crashes.strace import NoTrace
+from tests.databases import new_database
 
 KINDS = ("kill", "EIO", "ENOSPC", "ECONNRESET")
 

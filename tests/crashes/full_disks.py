@@ -17,10 +17,10 @@ from pathlib import Path
 from boot.readiness import ask
 from tests.crashes.crowd import EXCUSED, Crowd
 from tests.crashes.disks import LoopDisk, MemoryDisk, NoDisk, ballast
-from tests.crashes.kills import new_database
 from tests.crashes.mortal import MortalPortal
 from tests.crashes.report import write_cases
 from tests.crashes.uploads import ClientLog
+from tests.databases import new_database
 from tests.server import ServerFailed
 
 MIB = 2**20

@@ -6,7 +6,6 @@ Exits with 1 when anything that was acknowledged was lost, or anything else that
 """
 
 import argparse
-import contextlib
 import random
 import secrets
 import shutil
@@ -23,8 +22,7 @@ from tests.crashes.load import Client
 from tests.crashes.mortal import SERVER, WORKER, MortalPortal
 from tests.crashes.report import write_report
 from tests.crashes.uploads import ClientLog
-from tests.postgres import database_url
-from tests.server import own_database
+from tests.databases import new_database
 
 #: Who is killed, and how often.
 VICTIMS = {(SERVER,): 5, (SERVER, WORKER): 3, (WORKER,): 2}
@@ -118,16 +116,6 @@ def settle(crowd, log):
 def _summary(log):
     words = ("parts", "STORED", "ABORTED", "FAILED", "deleted")
     return ", ".join(f"{log.done[word]} {word}" for word in words) + f", {len(log.faults)} faults"
-
-
-@contextlib.contextmanager
-def new_database(kind, folder):
-    """Give the URL of a new, empty database of this kind."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'portal.sqlite3'}"
-    else:
-        with database_url() as url, own_database(url, f"portal_{secrets.token_hex(6)}") as own:
-            yield own
 
 
 def main():

@@ -3,11 +3,9 @@
 import contextlib
 import os
 import signal
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
-import psycopg
-
+from tests.databases import open_database
 from tests.server import ROOT, LiveServer
 
 SERVER, WORKER = "server", "worker"
@@ -78,14 +76,8 @@ class MortalPortal(LiveServer):
     def _process(self, name):
         return self.processes[(SERVER, WORKER).index(name)]
 
-    @contextlib.contextmanager
     def _connect(self):
-        if self.database_url.startswith("sqlite:///"):
-            with contextlib.closing(sqlite3.connect(self.database_url[len("sqlite:///") :], timeout=60)) as connection:
-                yield connection, "?"
-        else:
-            with psycopg.connect(self.database_url) as connection:
-                yield connection, "%s"
+        return open_database(self.database_url)
 
     def _as_time(self, moment):
         # Django keeps times as text on SQLite, without their zone.

@@ -36,6 +36,8 @@ def serve(address, token, doors):
 def main():
     """Load everything once, then fork for each line."""
     address, token = sys.argv[1:]
+    # Code that one run compiles and keeps would be calls that the next one does not make.
+    sys.dont_write_bytecode = True
     configurations.setup()
     doors = importlib.import_module("tests.crashes.doors")
     importlib.import_module("boot.urls")

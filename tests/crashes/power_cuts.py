@@ -21,9 +21,9 @@ from tests.crashes.kills import run_kills
 from tests.crashes.line import TRY_AGAIN
 from tests.crashes.mortal import SERVER, WORKER, MortalPortal
 from tests.crashes.report import write_report
+from tests.databases import new_database, own_database
 from tests.family import family, freeze
 from tests.postgres import Postgres
-from tests.server import own_database
 
 #: Between the cut and the kill the processes find that their disk has gone, and say so.
 EXCUSED = (*TRY_AGAIN, "storage_unavailable", "insufficient_storage")
@@ -72,10 +72,10 @@ def powered_portal(folder, *, filesystem, database, database_on, seed):
         if database == "postgresql":
             postgres = Postgres(disks[-1].path)
             url = stack.enter_context(postgres)
-            url = stack.enter_context(own_database(url, f"portal_{secrets.token_hex(6)}"))
+            url = stack.enter_context(own_database(url))
             options |= {"postgres": postgres, "database_url": url}
         else:
-            options["database_url"] = f"sqlite:///{disks[-1].path / 'portal.sqlite3'}"
+            options["database_url"] = stack.enter_context(new_database("sqlite", disks[-1].path))
         portal = PoweredPortal(disks, **options)
         stack.enter_context(portal)
         # The tables, the token and the folders are set-up, and no part of what is tried.

@@ -18,13 +18,13 @@ from pathlib import Path
 from tests.crashes.calls import Calls
 from tests.crashes.endings import Abort, Delete, Finalize
 from tests.crashes.judge import Judge
-from tests.crashes.kills import new_database
 from tests.crashes.line import Line, Lost
 from tests.crashes.mortal import SERVER, WORKER, MortalPortal
 from tests.crashes.report import write_served
 from tests.crashes.scenes import SIZE, Open, Part
 from tests.crashes.strace import CHANGES, DATABASE, SYNCS, NoTrace, Strace
 from tests.crashes.uploads import CHUNK, HEAVY_BYTES, HEAVY_CHUNK, ClientLog
+from tests.databases import new_database
 
 #: Which calls of an operation; how often each comes differs between the databases.
 DISK = "fallocate pwrite64 fdatasync fsync mkdir rename unlink".split()

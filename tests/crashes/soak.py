@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crashes.judge import Judge
-from tests.crashes.kills import new_database, settle
+from tests.crashes.kills import settle
 from tests.crashes.line import TRY_AGAIN, Line, Lost
 from tests.crashes.load import Client
 from tests.crashes.mortal import SERVER, WORKER, MortalPortal
 from tests.crashes.uploads import ClientLog
+from tests.databases import new_database
 from tests.family import family
 from tests.receiver import SECRET, Receiver
 from tests.s3_proxy import FaultProxy

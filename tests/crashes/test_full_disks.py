@@ -12,6 +12,9 @@ ALONE = {"database_is_full"} if connection.vendor == "sqlite" else set()
 QUICK = {"disk_is_full", "disk_is_read_only", "start_says_why"}
 NAMES = {case.__name__ for case in full_disks.CASES} - {"database_is_full"} if FULL else QUICK
 
+#: Its database is copied where this run has one to copy.
+pytestmark = pytest.mark.usefixtures("fresh_database")
+
 
 @pytest.mark.parametrize("name", sorted(NAMES | ALONE))
 def test_nothing_is_lost_and_nobody_is_needed(name):

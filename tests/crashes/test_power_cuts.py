@@ -12,6 +12,9 @@ from tests.rounds import FULL, SEED
 
 ROUNDS, CLIENTS = 30 if FULL else 3, 4
 
+#: Its database is copied where this run has one to copy.
+pytestmark = pytest.mark.usefixtures("fresh_database")
+
 
 @pytest.mark.parametrize(("filesystem", "database_on"), [("ext4", "other"), ("xfs", "same")])
 def test_nothing_acknowledged_is_lost_when_the_power_goes(filesystem, database_on):

@@ -17,7 +17,7 @@ START_SECONDS = 90
 @contextlib.contextmanager
 def portal_runner(folder, fresh_database):
     """Give a function that starts run_portal in `folder`; it returns `(process, its words)`."""
-    with fresh_database() as url:
+    with fresh_database(empty=True) as url:
         server = LiveServer(folder, database_url=url)
         started = []
 

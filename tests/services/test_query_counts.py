@@ -1,6 +1,7 @@
 """What a service costs in queries, which is the same whether there are 10 rows of each kind or 10,000."""
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from portal.models import IngestFile, OwnerUsage, UploadBatch, UploadPart, UploadSession
@@ -12,7 +13,7 @@ from portal.services.part_records import list_parts
 from portal.services.parts import begin_part
 from portal.services.sessions import abort_session, create_session, list_sessions, received_ranges
 from portal.services.whole_files import begin_files
-from tests.samples import CHUNK, make_batch, open_session, ready_session, send_part, store_file
+from tests.samples import CHUNK, make_batch, make_caller, open_session, ready_session, send_part, store_file
 from tests.services.situations import seen_queries, session_row
 
 
@@ -28,13 +29,24 @@ def fill(owner, batch, count):
     UploadBatch.objects.filter(pk=batch.pk).update(total_files=count, failed_count=count, total_bytes=count)
 
 
-@pytest.fixture(params=[10, 10_000], ids=["10 rows", "10000 rows"])
-def batch(ann, request):
-    """A batch of ann's with so many files, among so many batches."""
-    batch = make_batch(ann, expected_files=10**9)
-    OwnerUsage.objects.create(owner=ann.user)
-    fill(ann.user, batch, request.param)
-    return batch
+@pytest.fixture(scope="module", params=[10, 10_000], ids=["10 rows", "10000 rows"])
+def filled(request, django_db_setup, django_db_blocker):
+    """A batch of ann's with so many files, among so many batches: made once, in a transaction around its tests."""
+    around = transaction.atomic()
+    around._from_testcase = True  # as Django's TestCase marks its own: not one of the code under test
+    with django_db_blocker.unblock(), around:
+        ann = make_caller("ann")
+        batch = make_batch(ann, expected_files=10**9)
+        OwnerUsage.objects.create(owner=ann.user)
+        fill(ann.user, batch, request.param)
+        yield batch
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def batch(filled, ann):
+    """That batch, as if this test had made it."""
+    return UploadBatch.objects.get(pk=filled.pk)
 
 
 def queries_of(action):

@@ -47,7 +47,7 @@ def test_a_revoked_token_is_nobody(portal_server, upload, content):
     token = portal_server.create_token("ann")
     api = Api(portal_server.url, token)
     assert api.get(content).status_code == 200
-    portal_server.manage("revoke_token", token)
+    portal_server.command("revoke_token", token)
     assert problem(api.get(content)) == (401, "not_authenticated")
     assert problem(api.put(upload.target(), upload.part())) == (401, "not_authenticated")
 

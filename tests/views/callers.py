@@ -29,7 +29,7 @@ ALL = ("upload", "read", "delete")
 
 def make_callers(server, **wanted):
     """Return an Api for each name; wanted is `(username, scopes, state)`, state being active, revoked, expired, …"""
-    text = server.manage("shell", "--no-imports", "-c", SCRIPT.format(wanted=json.dumps(wanted)))
+    text = server.command("shell", "--no-imports", "-c", SCRIPT.format(wanted=json.dumps(wanted)))
     return {name: Api(server.url, token) for name, token in json.loads(text.splitlines()[-1]).items()}
 
 

@@ -90,7 +90,7 @@ def test_a_revoked_token_is_refused_from_the_next_request_on(portal_server):
     token = portal_server.create_token("dora")
     api = Api(portal_server.url, token)
     expect(200, api.get("/limits"))
-    assert portal_server.manage("revoke_token", token).strip() == "revoked=1"
+    assert portal_server.command("revoke_token", token).strip() == "revoked=1"
     refused(api.get("/limits"))
 
 
