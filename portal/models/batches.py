@@ -7,6 +7,19 @@ from django.utils import timezone
 from portal.models.fields import JSONField, OwnedQuerySet, id_field, one_of, owner_field
 
 
+class UploadBatchQuerySet(OwnedQuerySet):
+    """Reads of batches that have a name."""
+
+    def to_complete(self):
+        """Those without `completed_at` that have all that they wait for: what they expect, or sealed, none pending.
+
+        A cancelled one is never completed, whatever of it is still finalized.
+        """
+        ended = Q(sealed_at__isnull=False, total_files=F("stored_count") + F("failed_count"))
+        due = self.filter(ended | Q(stored_count__gte=F("expected_files")))
+        return due.filter(completed_at__isnull=True, cancelled_at__isnull=True)
+
+
 class UploadBatch(models.Model):
     """Files that belong together, with counters that each transition of a file moves exactly once."""
 
@@ -52,7 +65,7 @@ class UploadBatch(models.Model):
         db_persist=True,
     )
 
-    objects = OwnedQuerySet.as_manager()
+    objects = UploadBatchQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "upload batches"

@@ -17,6 +17,10 @@ class UploadSessionQuerySet(OwnedQuerySet):
         """Those that accept parts."""
         return self.filter(status__in=UploadSession.OPEN)
 
+    def alive(self):
+        """Those that have not ended."""
+        return self.filter(status__in=UploadSession.ALIVE)
+
     def overdue(self):
         """Open ones whose lifetime is over, by the database's clock."""
         return self.open().filter(expires_at__lte=Now())
@@ -43,6 +47,7 @@ class UploadSession(models.Model):
         EXPIRED = "EXPIRED"  # left alone for longer than its lifetime
 
     OPEN = (Status.INIT, Status.IN_PROGRESS)
+    ALIVE = (*OPEN, Status.FINALIZING)
     DEAD = (Status.FAILED, Status.ABORTED, Status.EXPIRED)
     TRANSITIONS = {
         Status.INIT: {Status.IN_PROGRESS, Status.FINALIZING, Status.ABORTED, Status.EXPIRED},

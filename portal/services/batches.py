@@ -1,7 +1,7 @@
 """Batches: make, find, list, and count what happens to their files."""
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from portal import access
@@ -92,14 +92,11 @@ def refuse_full_batch(batch, *, joining=0):
 
 
 def complete_batch(batch_id):
-    """Give the batch its `completed_at` and its event, once: all that it expects is stored, or it is sealed and done.
+    """Give the batch its `completed_at` and its event, once, when it has all that it waits for.
 
-    A cancelled one is never completed, whatever of it is still finalized.
     Only inside the transaction of the change that may have completed it.
     """
-    ended = Q(sealed_at__isnull=False, total_files=F("stored_count") + F("failed_count"))
-    due = UploadBatch.objects.filter(ended | Q(stored_count__gte=F("expected_files")), pk=batch_id)
-    if due.filter(completed_at__isnull=True, cancelled_at__isnull=True).update(completed_at=Now()):
+    if UploadBatch.objects.to_complete().filter(pk=batch_id).update(completed_at=Now()):
         outbox.record_batch_completed(batch_id)
 
 

@@ -132,8 +132,7 @@ def _change(wanted):
 def _sessions_of(files):
     """Return the sessions by which files are being uploaded, by id; raises StatusConflict when one has just ended."""
     carried = {file.session_id for file in files if file.status == Status.UPLOADING}
-    going_on = (*UploadSession.OPEN, UploadSession.Status.FINALIZING)
-    sessions = UploadSession.objects.filter(status__in=going_on).in_bulk(carried)
+    sessions = UploadSession.objects.alive().in_bulk(carried)
     if len(sessions) < len(carried):
         raise StatusConflict
     return sessions

@@ -15,8 +15,6 @@ from portal.storage.base import StorageMisconfigured, StorageUnavailable
 logger = logging.getLogger("portal.metrics")
 
 Status = UploadSession.Status
-#: Those that have not ended.
-ALIVE = (*UploadSession.OPEN, Status.FINALIZING)
 
 
 def read_gauges(*, find_storage):
@@ -43,9 +41,9 @@ def seconds_since(moment):
 
 
 def _uploads():
-    rows = UploadSession.objects.filter(status__in=ALIVE).order_by().values_list("status")
+    rows = UploadSession.objects.alive().order_by().values_list("status")
     found = {status: (count, size) for status, count, size in rows.annotate(Count("pk"), Sum("total_size_bytes"))}
-    for status in ALIVE:
+    for status in UploadSession.ALIVE:
         count, size = found.get(status, (0, 0))
         yield metrics.UPLOADS, (status.value,), count
         yield metrics.UPLOAD_BYTES, (status.value,), size

@@ -22,6 +22,9 @@ class Drift:
     kept: int
     counted: int
 
+    def __str__(self):
+        return f"batch {self.batch_id}: {self.counter} is {self.kept}, the rows say {self.counted}"
+
 
 def find_drift(*, batch_ids=None, progress=None):
     """Yield a Drift for each counter that differs from the rows; each batch is read in one statement.

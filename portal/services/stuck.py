@@ -5,7 +5,7 @@ database's clock.
 """
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from portal.exceptions import StorageUnavailable
@@ -102,24 +102,19 @@ def old_part_claims(deadline, storage):
 
 def uncompleted_batches(deadline, storage):
     """Batches that have all that they wait for, and are not completed."""
-    ended = Q(sealed_at__isnull=False, total_files=F("stored_count") + F("failed_count"))
-    due = UploadBatch.objects.filter(ended | Q(stored_count__gte=F("expected_files")))
-    return _rows(due.filter(completed_at__isnull=True, cancelled_at__isnull=True))
+    return _rows(UploadBatch.objects.to_complete())
 
 
 def files_without_session(deadline, storage):
     """Files on their way that no session carries."""
-    alive = (*UploadSession.OPEN, UploadSession.Status.FINALIZING)
-    carried = UploadSession.objects.filter(file=OuterRef("pk"), status__in=alive)
+    carried = UploadSession.objects.alive().filter(file=OuterRef("pk"))
     return _rows(IngestFile.objects.filter(~Exists(carried), status=IngestFile.Status.UPLOADING))
 
 
 def drift(deadline, storage):
     """Counters that differ from the rows."""
-    for found in find_drift():
-        yield f"batch {found.batch_id}: {found.counter} is {found.kept}, the rows say {found.counted}"
-    for found in find_usage_drift():
-        yield f"owner {found.owner}: {found.counter} is {found.kept}, the rows say {found.counted}"
+    yield from find_drift()
+    yield from find_usage_drift()
 
 
 def files_without_bytes(deadline, storage):

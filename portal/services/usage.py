@@ -13,7 +13,6 @@ from portal.services.limits import over_quota
 from portal.services.transactions import write_transaction
 
 COUNTERS = ("stored_files", "stored_bytes", "open_sessions", "open_bytes")
-ALIVE = (*UploadSession.OPEN, UploadSession.Status.FINALIZING)
 BLOCK = 50
 
 
@@ -26,6 +25,9 @@ class UsageDrift:
     counter: str
     kept: int
     counted: int
+
+    def __str__(self):
+        return f"owner {self.owner}: {self.counter} is {self.kept}, the rows say {self.counted}"
 
 
 def move_usage(owner_id, *, stored_files=0, stored_bytes=0, open_sessions=0, open_bytes=0):
@@ -41,31 +43,34 @@ def move_usage(owner_id, *, stored_files=0, stored_bytes=0, open_sessions=0, ope
         "open_sessions": F("open_sessions") + open_sessions,
         "open_bytes": F("open_bytes") + open_bytes,
     }
-    size, rows = stored_bytes + open_bytes, OwnerUsage.objects.filter(owner_id=owner_id)
-    within = rows
-    if size > 0 or open_sessions > 0:
-        within = rows.with_room(max(size, 0), sessions=max(open_sessions, 0), **_quotas())
+    size, sessions = max(stored_bytes + open_bytes, 0), max(open_sessions, 0)
+    within = rows = OwnerUsage.objects.filter(owner_id=owner_id)
+    if size or sessions:
+        within = rows.with_room(size, sessions=sessions, **_quotas())
     if within.update(**moved):
         return
     # Two may be the first: the second waits for the commit of the other here.
     OwnerUsage.objects.bulk_create([OwnerUsage(owner_id=owner_id)], ignore_conflicts=True)
-    if not within.update(**moved):
-        raise _refusal(rows.get(), size, open_sessions)
+    while not within.update(**moved):
+        # What was in the way may be gone by now: then there is room.
+        if error := _lack(rows.get(), size, sessions):
+            raise error
 
 
 def refuse_over_quota(owner_id, size, *, sessions=0, joins=None):
     """Raise QuotaExceeded when `size` more bytes, or so many sessions, do not fit, or the batch that it joins is full.
 
-    Nothing is reserved: this is asked before the body, so that it need not come; `move_usage` is what counts.
+    Nothing is reserved: this is asked before the body, so that it need not come; `move_usage` is what counts. Returns
+    the owner's usage; None without quotas.
     """
     if joins is not None:
         refuse_full_batch(joins)
     if not any(_quotas().values()):
-        return
-    rows = OwnerUsage.objects.filter(owner_id=owner_id)
-    usage = rows.first() or OwnerUsage(owner_id=owner_id)
-    if _lacking(usage, size, sessions):
-        raise _refusal(usage, size, sessions)
+        return None
+    usage = OwnerUsage.objects.filter(owner_id=owner_id).first() or OwnerUsage(owner_id=owner_id)
+    if error := _lack(usage, size, sessions):
+        raise error
+    return usage
 
 
 def find_over_quota(owner_id, sizes):
@@ -74,8 +79,8 @@ def find_over_quota(owner_id, sizes):
         return {}
     usage, errors = OwnerUsage.objects.filter(owner_id=owner_id).first() or OwnerUsage(owner_id=owner_id), {}
     for key, size in sizes.items():
-        if _lacking(usage, size, 1):
-            errors[key] = _refusal(usage, size, 1)
+        if error := _lack(usage, size, 1):
+            errors[key] = error
         else:
             usage.open_sessions += 1
             usage.open_bytes += size
@@ -87,18 +92,18 @@ def make_room(owner_id, batch, arrival):
 
     Before the body, so that it need not come; nothing is reserved.
     """
-    refuse_over_quota(owner_id, arrival.length or 0, joins=None if arrival.reopens else batch)
+    usage = refuse_over_quota(owner_id, arrival.length or 0, joins=None if arrival.reopens else batch)
     if settings.PORTAL_QUOTA_BYTES:
-        usage = OwnerUsage.objects.filter(owner_id=owner_id).first() or OwnerUsage()
         arrival.room = max(0, settings.PORTAL_QUOTA_BYTES - usage.stored_bytes - usage.open_bytes)
 
 
-def find_usage_drift():
+def find_usage_drift(*, owner_ids=None):
     """Yield a UsageDrift for each counter that differs from the rows; each owner is read in one statement."""
-    last = None
+    last, rows = None, _recounted().order_by("pk")
+    if owner_ids is not None:
+        rows = rows.filter(pk__in=owner_ids)
     while True:
-        block = _recounted().order_by("pk")
-        block = list((block.filter(pk__gt=last) if last is not None else block)[:BLOCK])
+        block = list((rows.filter(pk__gt=last) if last is not None else rows)[:BLOCK])
         for user in block:
             for name in COUNTERS:
                 kept, counted = getattr(user, f"kept_{name}"), getattr(user, f"counted_{name}")
@@ -123,26 +128,21 @@ def _quotas():
     return {"bytes_quota": settings.PORTAL_QUOTA_BYTES, "sessions_quota": settings.PORTAL_QUOTA_OPEN_SESSIONS}
 
 
-def _lacking(usage, size, sessions):
-    """Return `(quota, limit, used, wanted)` of the first quota that is too small, or None."""
+def _lack(usage, size, sessions):
+    """Return the QuotaExceeded of the first quota that is too small, or None."""
     quota = settings.PORTAL_QUOTA_OPEN_SESSIONS
     if quota and sessions and usage.open_sessions + sessions > quota:
-        return "open_sessions", quota, usage.open_sessions, sessions
+        return over_quota("open_sessions", quota, usage.open_sessions, sessions)
     quota, used = settings.PORTAL_QUOTA_BYTES, usage.stored_bytes + usage.open_bytes
     if quota and used + size > quota:
-        return "bytes", quota, used, size
+        return over_quota("bytes", quota, used, size)
     return None
-
-
-def _refusal(usage, size, sessions):
-    # What was in the way may have gone since: then trying again is all there is to say.
-    return over_quota(*(_lacking(usage, size, sessions) or ("bytes", settings.PORTAL_QUOTA_BYTES, 0, size)))
 
 
 def _recounted():
     """Users with `kept_` and `counted_` columns for each counter, read in one statement."""
     files = IngestFile.objects.filter(owner=OuterRef("pk"), status=IngestFile.Status.STORED)
-    sessions = UploadSession.objects.filter(owner=OuterRef("pk"), status__in=ALIVE)
+    sessions = UploadSession.objects.alive().filter(owner=OuterRef("pk"))
     counts = {
         "stored_files": (files, Count("pk")),
         "stored_bytes": (files, Sum("size_bytes")),

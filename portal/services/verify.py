@@ -52,8 +52,7 @@ def verify_stored(*, storage, since=None, after=None, share=1.0, quick=False) ->
 
 def verify_sessions(*, storage) -> Iterator[Finding]:
     """Yield what is wrong with the recorded parts of sessions that have not ended; nothing may write meanwhile."""
-    alive = (*UploadSession.OPEN, UploadSession.Status.FINALIZING)
-    for session in UploadSession.objects.filter(status__in=alive).order_by("id").iterator():
+    for session in UploadSession.objects.alive().order_by("id").iterator():
         if not storage.locks:
             yield from _compare_parts(session, storage)
             continue

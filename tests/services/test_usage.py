@@ -12,10 +12,10 @@ from portal.services.entries import Entry
 from portal.services.files import delete_file
 from portal.services.finalize import finalize_session
 from portal.services.sessions import abort_session
-from portal.services.usage import find_usage_drift, fix_usage, move_usage, refuse_over_quota
+from portal.services.usage import find_usage_drift, fix_usage, make_room, move_usage, refuse_over_quota
 from portal.services.whole_files import begin_files
 from tests.samples import make_batch, open_session, ready_session, send_parts, store_file
-from tests.services.situations import drift, just_before, let_lifetime_end, set_columns
+from tests.services.situations import drift, just_before, let_lifetime_end, seen_queries, set_columns
 
 
 def taken(caller):
@@ -92,6 +92,28 @@ def test_open_sessions_have_a_quota_and_ending_one_makes_room(ann, bob, storage,
     abort_session(first)
     open_session(ann, storage)
     assert UploadSession.objects.count() == 4
+
+
+@pytest.mark.parametrize(
+    ("quota", "taken_up"),
+    [("PORTAL_QUOTA_OPEN_SESSIONS", {"open_sessions": 1}), ("PORTAL_QUOTA_BYTES", {"open_bytes": 1})],
+)
+def test_what_was_in_the_way_and_has_just_gone_refuses_nobody(ann, settings, monkeypatch, quota, taken_up):
+    setattr(settings, quota, 1)
+    move_usage(ann.user.pk, **taken_up)
+    freed = {name: -count for name, count in taken_up.items()}
+    just_before(monkeypatch, type(OwnerUsage.objects.all()), "get", lambda: move_usage(ann.user.pk, **freed))
+    move_usage(ann.user.pk, **taken_up)
+    assert getattr(OwnerUsage.objects.get(), *taken_up) == 1
+
+
+def test_how_much_room_there_is_costs_one_look(ann, settings):
+    settings.PORTAL_QUOTA_BYTES = 10
+    move_usage(ann.user.pk, open_bytes=4)
+    arrival = Arrival(path="a", original_filename="a", content_type="x/y", length=None)
+    with seen_queries() as queries:
+        make_room(ann.user.pk, None, arrival)
+    assert (arrival.room, len(queries)) == (6, 1)
 
 
 def test_a_quota_that_was_made_smaller_stops_nothing_that_is_under_way(ann, storage, settings):

@@ -32,13 +32,12 @@ class Command(BaseCommand):
         drift = 0
         for found in find_drift(batch_ids=batch or None, progress=progress):
             drift += 1
-            self.stdout.write(f"batch {found.batch_id}: {found.counter} is {found.kept}, the rows say {found.counted}")
+            self.stdout.write(str(found))
             if fix:
                 fix_batch(found.batch_id)
         for found in () if batch else find_usage_drift():
             drift += 1
-            line = f"owner {found.owner}: {found.counter} is {found.kept}, the rows say {found.counted}"
-            self.stdout.write(line)
+            self.stdout.write(str(found))
             if fix:
                 fix_usage(found.owner_id)
         self.stdout.write(f"batches={looked_at} drift={drift}{' fixed' if fix and drift else ''}")
