@@ -42,6 +42,8 @@ class Recount(models.Model):
     id = models.SmallIntegerField(primary_key=True, default=ONLY, editable=False)
     #: The batch that this pass has come to; none between two passes.
     last_batch_id = models.UUIDField(null=True, blank=True)
+    #: The owner that it has come to once all batches are counted; none before.
+    last_owner_id = models.BigIntegerField(null=True, blank=True)
     #: What this pass has found so far.
     found = models.BigIntegerField(default=0)
     #: What the last whole pass found; unknown before the first.

@@ -5,6 +5,7 @@ Bytes that a row calls dead go at once. Bytes that no row names go by age, by wa
 
 import logging
 from datetime import timedelta
+from itertools import takewhile
 
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -25,7 +26,7 @@ SWEEP_LIMIT, SWEEP_SHARE = 1000, 0.05
 IDEMPOTENCY_KEPT = timedelta(hours=48)
 
 
-def expire_sessions(*, storage, limit=1000):
+def expire_sessions(*, storage, limit=BLOCK):
     """End up to `limit` open sessions that were left alone past their lifetime; return how many."""
     expired = 0
     overdue = UploadSession.objects.overdue().select_related("file__owner").order_by("expires_at")
@@ -80,43 +81,49 @@ def discard_object(key, *, storage):
         logger.warning("object %s stays for now", key)
 
 
-def remove_dead_bytes(*, storage):
-    """Remove what earlier rounds, or processes that died, left of dead sessions; return how many were looked at."""
+def remove_dead_bytes(*, storage, stopped=lambda: False):
+    """Remove what earlier rounds, or processes that died, left of dead sessions; return how many were looked at.
+
+    Once `stopped()` is true, no more are.
+    """
     looked_at, last = 0, None
     while True:
         block = UploadSession.objects.dead().filter(bytes_removed=False).order_by("id")
         block = list((block.filter(pk__gt=last) if last else block)[:BLOCK])
         for session in block:
+            if stopped():
+                return looked_at
             remove_bytes(session, storage=storage)
-        looked_at += len(block)
+            looked_at += 1
         if len(block) < BLOCK:
             return looked_at
         last = block[-1].pk
 
 
-def sweep_unnamed(*, storage, older_than=UNNAMED_AGE_SECONDS):
+def sweep_unnamed(*, storage, older_than=UNNAMED_AGE_SECONDS, stopped=lambda: False):
     """Move bytes that no row names and that are `older_than` seconds to the trash; empty the trash of older ones.
 
-    Returns how many were moved. Refuses with StorageUnavailable when it would take suspiciously many.
+    Returns how many were moved; once `stopped()` is true, no more are. Refuses with StorageUnavailable when it would
+    take suspiciously many.
     """
     moved, refused = 0, None
     with storage_errors():
         for kind in ("staging", "objects"):
             try:
-                moved += _sweep_kind(kind, storage, older_than)
+                moved += _sweep_kind(kind, storage, older_than, stopped)
             except StorageUnavailable as error:
                 refused = error
-        for name in storage.old_keys("trash", older_than_seconds=older_than):
+        for name in _until(stopped, storage.old_keys("trash", older_than_seconds=older_than)):
             storage.purge_trash(name)
     if refused:
         raise refused
     return moved
 
 
-def _sweep_kind(kind, storage, older_than):
+def _sweep_kind(kind, storage, older_than, stopped):
     # Listed before the database is asked: a row that is committed later names younger bytes.
     unnamed, allowed = [], None
-    for key in find_unnamed(kind, storage=storage, older_than=older_than):
+    for key in find_unnamed(kind, storage=storage, older_than=older_than, stopped=stopped):
         unnamed.append(key)
         if len(unnamed) > (allowed or SWEEP_LIMIT):
             # A count takes as long as a listing, so it is made once, and only when it matters.
@@ -124,7 +131,7 @@ def _sweep_kind(kind, storage, older_than):
             if len(unnamed) > allowed:
                 raise StorageUnavailable(f"Refused: over {SWEEP_LIMIT} of {kind} are named by no row.")
     move, moved = storage.trash_staging if kind == "staging" else storage.trash_object, 0
-    for key in unnamed:
+    for key in _until(stopped, unnamed):
         age = storage.age_seconds(kind, key)
         if age is not None and age > older_than and not _named(kind, [key], storage):
             move(key)
@@ -132,9 +139,9 @@ def _sweep_kind(kind, storage, older_than):
     return moved
 
 
-def find_unnamed(kind, *, storage, older_than):
-    """Yield the keys of "staging" or "objects" that are `older_than` seconds and that no row names."""
-    for keys in _blocks(storage.old_keys(kind, older_than_seconds=older_than)):
+def find_unnamed(kind, *, storage, older_than, stopped=lambda: False):
+    """Yield keys of "staging" or "objects" that are `older_than` seconds and that no row names, until `stopped()`."""
+    for keys in _blocks(_until(stopped, storage.old_keys(kind, older_than_seconds=older_than))):
         yield from sorted(set(keys) - _named(kind, keys, storage))
 
 
@@ -164,6 +171,10 @@ def _named_objects(keys, storage):
 
 def _named(kind, keys, storage):
     return _named_staging(keys) if kind == "staging" else _named_objects(keys, storage)
+
+
+def _until(stopped, items):
+    return takewhile(lambda _: not stopped(), items)
 
 
 def _blocks(items):

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import time
 from datetime import timedelta
 
 from django.db import Error as AnyDatabaseError
@@ -18,25 +19,44 @@ logger = logging.getLogger("portal.worker")
 BEAT_SECONDS = 10
 #: A worker that was not heard of for so long is silent: six beats, or a disk that took very long over one.
 SILENT_SECONDS = 60
+#: A loop that has not asked whether to stop for so long hangs: no single step of its work takes as long.
+HANG_SECONDS = 600
 #: The row of a worker that died is dropped by another one's beat after so long.
 KEPT = timedelta(days=1)
 
 OK, NONE, SILENT = "ok", "none", "silent"
 
 
-class Heart:
-    """Says every ten seconds that this worker lives; a clean stop takes its row away."""
+class Pulse:
+    """Tells whether a loop works: whoever works asks again and again whether to stop, and who hangs does not."""
 
-    def __init__(self, *, stopped):
+    def __init__(self, name, stopped, now=time.monotonic):
+        self.name, self._stopped, self._now = name, stopped, now
+        self._asked_at = now()
+
+    def stopped(self, seconds):
+        """Wait, and be true when a stop is asked for: what the loop asks."""
+        self._asked_at = self._now()
+        return self._stopped(seconds)
+
+    def is_felt(self):
+        """Whether the loop has asked lately."""
+        return self._now() - self._asked_at < HANG_SECONDS
+
+
+class Heart:
+    """Says every ten seconds that this worker lives, while each of its loops works; a clean stop takes its row away."""
+
+    def __init__(self, *, stopped, pulses=()):
         #: `stopped(seconds)` waits and is true when a stop is asked for.
-        self.stopped = stopped
+        self.stopped, self.pulses = stopped, pulses
         self.row = WorkerBeat(name=f"{socket.gethostname()} {os.getpid()}")
 
     def run(self):
         """Beat until a stop is asked for; a database that does not answer is waited out."""
-        self._try(self.beat)
+        self._try(self._beat_while_all_work)
         while not self.stopped(BEAT_SECONDS):
-            self._try(self.beat)
+            self._try(self._beat_while_all_work)
         self._try(self.leave)
         connections.close_all()
 
@@ -52,6 +72,13 @@ class Heart:
         """Take the row away."""
         with write_transaction():
             WorkerBeat.objects.filter(pk=self.row.pk).delete()
+
+    def _beat_while_all_work(self):
+        hanging = [pulse.name for pulse in self.pulses if not pulse.is_felt()]
+        if hanging:
+            logger.error("the worker has no heartbeat: nothing was heard of its %s", " and its ".join(hanging))
+        else:
+            self.beat()
 
     def _try(self, step):
         close_old_connections()

@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from django.db import Error as AnyDatabaseError
 from django.db import close_old_connections, connections
@@ -62,10 +63,11 @@ def clean_up(*, storage, sweep=True, progress=lambda step: None, stopped=lambda:
     repeat(drop_old_claims)
     if not stopped():
         progress("removing dead bytes")
-        done.removed = cleanup.remove_dead_bytes(storage=storage)
+        done.removed = cleanup.remove_dead_bytes(storage=storage, stopped=stopped)
     if sweep and not stopped():
         progress("sweeping bytes that no row names")
-        done.swept = sum(cleanup.sweep_unnamed(storage=place) for place in (storage, *_others(storage)))
+        places = (storage, *_others(storage))
+        done.swept = sum(cleanup.sweep_unnamed(storage=place, stopped=stopped) for place in places)
     return done
 
 
@@ -116,9 +118,9 @@ class Worker:
         sweep = now >= self._sweep_at
         self._clean_at = now + EXPIRE_SECONDS
         self._sweep_at = now + SWEEP_SECONDS if sweep else self._sweep_at
-        asked = {"stopped": lambda: self.stopped(0), "hurried": self._hurried}
-        done = clean_up(storage=self.storage, sweep=sweep, **asked)
-        recount_some()
+        stopped = partial(self.stopped, 0)
+        done = clean_up(storage=self.storage, sweep=sweep, stopped=stopped, hurried=self._hurried)
+        recount_some(stopped=stopped)
         if any(asdict(done).values()):
             logger.info("cleaned up: %s", done)
 

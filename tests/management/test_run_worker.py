@@ -1,13 +1,19 @@
 """`manage.py run_worker`: works until it is told to stop, then stops within seconds."""
 
+import re
 import signal
 import subprocess
 import sys
+import threading
+from functools import partial
+from unittest import mock
 
 import pytest
 
 from boot.leash import leashed
-from tests.api import expect
+from portal.management.commands import run_worker
+from portal.services.heartbeats import HANG_SECONDS, Pulse
+from tests.api import Api, expect
 from tests.patience import wait_until
 from tests.server import ROOT
 
@@ -29,16 +35,25 @@ def start_worker(portal_server):
         process.wait()
 
 
+def workers_of(server):
+    """Return how many workers have a row: other tests have left some."""
+    text = Api(server.url).get("/metrics").text
+    return sum(float(count) for count in re.findall(r"^portal_workers\{.*\} (.*)$", text, re.MULTILINE))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_works_until_it_is_told_to_stop(portal_server, ann_api, start_worker, number):
     session = ann_api.open_session(1)
     code = f"UploadSession.objects.filter(pk={session['session_id']!r}).update(expires_at='2020-01-01T00:00:00Z')"
     portal_server.manage("shell", "--no-imports", "-c", f"from portal.models import UploadSession; {code}")
+    before = workers_of(portal_server)
     worker = start_worker()
     path = f"/uploads/sessions/{session['session_id']}"
     wait_until(lambda: expect(200, ann_api.get(path))["status"] == "EXPIRED")
+    wait_until(lambda: workers_of(portal_server) == before + 1)
     worker.send_signal(number)
     assert worker.wait(5) == 0
+    assert workers_of(portal_server) == before
 
 
 def test_it_numbers_events_while_it_works(portal_server, ann_api, start_worker):
@@ -48,3 +63,45 @@ def test_it_numbers_events_while_it_works(portal_server, ann_api, start_worker):
     # Of the batch alone: other tests have left events at this server.
     path = f"/batches/{batch}/events"
     wait_until(lambda: file["id"] in [event["file_id"] for event in expect(200, ann_api.get(path))["results"]])
+
+
+LOOPS = {"Numberer": "numberer", "Dispatcher": "dispatcher", "Worker": "worker"}
+
+
+@pytest.mark.parametrize("working", LOOPS)
+def test_the_heart_feels_each_loop_that_works(monkeypatch, working):
+    clock, felt, began = [0.0], [], threading.Event()
+    monkeypatch.setattr(run_worker, "Pulse", partial(Pulse, now=lambda: clock[0]))
+    monkeypatch.setattr(run_worker.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(run_worker, "tallies", mock.Mock())
+
+    class Loop:
+        """One that asks only when the time has moved on, or not at all."""
+
+        name = ""
+
+        def __init__(self, *, stopped, **_):
+            self.stopped = stopped
+
+        def run(self):
+            if self.name == working:
+                clock[0] += HANG_SECONDS
+                self.stopped(0)
+                began.set()
+            began.wait(10)
+
+    class Heart:
+        """One that tells what it feels."""
+
+        def __init__(self, *, stopped, pulses):
+            self.pulses = pulses
+
+        def run(self):
+            began.wait(10)
+            felt.extend(pulse.name for pulse in self.pulses if pulse.is_felt())
+
+    for name in LOOPS:
+        monkeypatch.setattr(run_worker, name, type(name, (Loop,), {"name": name}))
+    monkeypatch.setattr(run_worker, "Heart", Heart)
+    run_worker.Command().handle()
+    assert felt == [LOOPS[working]]

@@ -129,6 +129,14 @@ def test_a_storage_that_is_away_is_asked_once_for_each_dead_session(ann, storage
     assert remove_dead_bytes(storage=storage) == 5
 
 
+def test_once_a_stop_is_asked_for_no_more_bytes_are_removed(ann, storage):
+    for _ in range(3):
+        abort_session(open_session(ann, storage))
+    answers = [False, False, True]
+    assert remove_dead_bytes(storage=storage, stopped=lambda: answers.pop(0)) == 2
+    assert len(storage.files["staging"]) == 1
+
+
 @pytest.mark.parametrize("status", ["INIT", "IN_PROGRESS", "FINALIZING", "COMPLETE"])
 def test_nothing_is_removed_of_a_session_that_its_row_does_not_call_dead(ann, storage, status):
     file = store_file(ann, storage)

@@ -45,6 +45,23 @@ def test_the_trash_is_emptied_a_day_later(db, storage):
     assert not storage.files["trash"]
 
 
+def test_once_a_stop_is_asked_for_nothing_more_is_moved_or_purged(db, storage):
+    for kind in ("staging", "objects"):
+        lay_down(storage, kind)
+    sweep_unnamed(storage=storage)
+    make_old(storage, "trash", next(iter(storage.files["trash"])))
+    for kind in ("staging", "staging", "objects"):
+        lay_down(storage, kind)
+    before = {kind: sorted(files) for kind, files in storage.files.items()}
+    assert sweep_unnamed(storage=storage, stopped=lambda: True) == 0
+    assert {kind: sorted(files) for kind, files in storage.files.items()} == before
+    # Both were listed, and one of them was moved by then.
+    answers = [False] * 3 + [True] * 4
+    assert sweep_unnamed(storage=storage, stopped=lambda: answers.pop(0)) == 1
+    assert len(storage.files["staging"]) == len(storage.files["objects"]) == 1
+    assert sweep_unnamed(storage=storage) == 2
+
+
 @pytest.mark.parametrize("kind", ["staging", "objects"])
 def test_young_bytes_stay_though_no_row_names_them(db, storage, kind):
     key = lay_down(storage, kind, age=A_DAY - 60)

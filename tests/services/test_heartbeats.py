@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from portal.models import WorkerBeat
 from portal.services import heartbeats
-from portal.services.heartbeats import BEAT_SECONDS, SILENT_SECONDS, Heart, worker_state
+from portal.services.heartbeats import BEAT_SECONDS, HANG_SECONDS, SILENT_SECONDS, Heart, Pulse, worker_state
 from tests.services.situations import failing, set_columns
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +95,38 @@ def test_a_database_that_does_not_answer_is_waited_out(monkeypatch):
     monkeypatch.setattr(heart, "beat", failing(OperationalError("gone")))
     heart.run()
     assert seen == ["none", "ok"]
+
+
+class Loop:
+    """A loop whose time is moved by hand."""
+
+    def __init__(self, name):
+        self.seconds = 1000.0
+        self.pulse = Pulse(name, lambda seconds: seconds, now=lambda: self.seconds)
+
+
+def test_a_worker_one_of_whose_loops_hangs_is_silent_until_it_is_heard_of_again(caplog):
+    good, hanging = loops = Loop("dispatcher"), Loop("worker")
+    heart = Heart(stopped=lambda seconds: False, pulses=[loop.pulse for loop in loops])
+    rounds = []
+
+    def stopped(_):
+        rounds.append(worker_state())
+        if WorkerBeat.objects.exists():
+            let_fall_silent(WorkerBeat.objects.get())
+        for loop in loops:
+            loop.seconds += HANG_SECONDS - 1 if len(rounds) == 1 else 2
+        good.pulse.stopped(0)
+        if len(rounds) == 3:
+            hanging.pulse.stopped(0)
+        return len(rounds) == 4
+
+    heart.stopped = stopped
+    heart.run()
+    assert rounds == ["ok", "ok", "silent", "ok"]
+    assert "nothing was heard of its worker" in caplog.text
+    assert "dispatcher" not in caplog.text
+
+
+def test_what_a_loop_is_told_is_what_it_asked_for():
+    assert [Loop("worker").pulse.stopped(seconds) for seconds in (0, 7)] == [0, 7]

@@ -8,7 +8,7 @@ from django.db import OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from portal.models import IdempotencyKey, OutboxEvent
+from portal.models import IdempotencyKey, OutboxEvent, Recount
 from portal.services import cleanup, finalize, worker
 from portal.services.claims import claim_session
 from portal.services.finalize import finalize_session
@@ -252,3 +252,12 @@ def test_clean_up_that_is_told_to_stop_begins_no_further_step(ann, storage, monk
     assert (done.expired, done.finalized, done.removed) == (int(steps > 0), int(steps > 2), 0)
     assert session_row(expired).status == ("EXPIRED" if steps > 0 else "INIT")
     assert session_row(waiting).status == ("COMPLETE" if steps > 2 else "FINALIZING")
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_nothing_is_counted_again_once_a_stop_is_asked_for(ann, storage, monkeypatch, clock, seconds):
+    make_batch(ann)
+    stop = []
+    monkeypatch.setattr(worker, "clean_up", lambda **_: [stop.append(True) if seconds else None, Done()][1])
+    Worker(storage=storage, stopped=lambda _: bool(stop), now=clock).round()
+    assert Recount.objects.get().last_owner_id == (None if seconds else 0)

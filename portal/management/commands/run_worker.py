@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from portal.metrics import tallies
 from portal.runner.webhook import WebhookRunner
 from portal.services.dispatch import Dispatcher
-from portal.services.heartbeats import Heart
+from portal.services.heartbeats import Heart, Pulse
 from portal.services.numbering import Numberer
 from portal.services.worker import Worker
 from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage
@@ -34,13 +34,16 @@ class Command(BaseCommand):
         tallies.share(settings.PORTAL_DATA_DIR / "metrics")
         # In threads of their own: a large file that is hashed holds up no event and no heartbeat, and what is sent
         # holds up no number.
+        pulses = numberer, dispatcher, worker = [
+            Pulse(name, stop.wait) for name in ("numberer", "dispatcher", "worker")
+        ]
         beside = [
-            Companion("numberer", Numberer(stopped=stop.wait).run, stop),
-            Companion("dispatcher", Dispatcher(runner=WebhookRunner(), stopped=stop.wait).run, stop),
-            Companion("heartbeat", Heart(stopped=stop.wait).run, stop),
+            Companion(numberer.name, Numberer(stopped=numberer.stopped).run, stop),
+            Companion(dispatcher.name, Dispatcher(runner=WebhookRunner(), stopped=dispatcher.stopped).run, stop),
+            Companion("heartbeat", Heart(stopped=stop.wait, pulses=pulses).run, stop),
         ]
         try:
-            Worker(storage=storage, stopped=stop.wait).run()
+            Worker(storage=storage, stopped=worker.stopped).run()
         finally:
             stop.set()
             for companion in beside:
