@@ -47,14 +47,12 @@ def database(data_dir):
     return entry
 
 
-def smallest_chunk(storage_url):
-    """Return the size in bytes below which the storage takes no part but the last: 5 MiB for S3."""
-    return 5 * 2**20 if storage_url.startswith("s3:") else 1
+def part_bounds(storage_url):
+    """Return the least (but for the last) and the most bytes that the storage takes as a part; a folder takes any.
 
-
-def largest_chunk(storage_url):
-    """Return the size in bytes above which the storage takes no part: 5 GiB for S3."""
-    return 5 * 2**30 if storage_url.startswith("s3:") else 2**63 - 1
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    """
+    return (5 * 2**20, 5 * 2**30) if storage_url.startswith("s3:") else (1, 2**63 - 1)
 
 
 class Base(Configuration):
@@ -66,12 +64,9 @@ class Base(Configuration):
     PORTAL_STORAGE_OTHER_URL = environment.read("PORTAL_STORAGE_OTHER_URL")
     PORTAL_MAX_FILE_SIZE = environment.read_int("PORTAL_MAX_FILE_SIZE", 5 * 2**40)
     PORTAL_CHUNK_SIZE = environment.read_int("PORTAL_CHUNK_SIZE", 8 * 2**20)
-    PORTAL_CHUNK_SIZE_MIN = max(
-        environment.read_int("PORTAL_CHUNK_SIZE_MIN", 64 * 2**10), smallest_chunk(PORTAL_STORAGE_URL)
-    )
-    PORTAL_CHUNK_SIZE_MAX = min(
-        environment.read_int("PORTAL_CHUNK_SIZE_MAX", 5 * 2**30), largest_chunk(PORTAL_STORAGE_URL)
-    )
+    _least, _most = part_bounds(PORTAL_STORAGE_URL)
+    PORTAL_CHUNK_SIZE_MIN = max(environment.read_int("PORTAL_CHUNK_SIZE_MIN", 64 * 2**10), _least)
+    PORTAL_CHUNK_SIZE_MAX = min(environment.read_int("PORTAL_CHUNK_SIZE_MAX", 5 * 2**30), _most)
     PORTAL_SESSION_TTL_HOURS = environment.read_int("PORTAL_SESSION_TTL_HOURS", 168)
     PORTAL_MIN_FREE_BYTES = environment.read_int("PORTAL_MIN_FREE_BYTES", 256 * 2**20)
     #: Of each owner; 0 is none.

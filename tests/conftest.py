@@ -23,7 +23,7 @@ TESTS = Path(__file__).resolve().parent
 #: What the quick run does on one database alone: it would find the same on the other.
 ONCE = (
     *("boot/", "canary/", "client/", "design/", "docs/", "examples/", "runner/", "schema/", "serializers/", "storage/"),
-    *("e2e/", "transfer/", "services/test_s3_faults.py", "test_admin_browser.py", "test_tallies.py"),
+    *("e2e/", "transfer/", "services/s3/test_faults.py", "test_admin_browser.py", "test_tallies.py"),
 )
 #: What takes long and is about many processes on one database.
 ON_POSTGRESQL = ("crashes/test_nodes.py", "crashes/test_soak.py")

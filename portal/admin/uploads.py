@@ -8,7 +8,7 @@ from portal.models import IngestFile, ManifestBlock, OwnerUsage, PartClaim, Uplo
 from portal.services.cleanup import remove_bytes
 from portal.services.finalize import finalize_session
 from portal.services.reconcile import find_drift, fix_batch
-from portal.services.sessions import abort_session, missing_ranges, received_ranges
+from portal.services.sessions import abort_session, received_ranges, still_missing
 from portal.storage import get_storage
 
 
@@ -103,7 +103,7 @@ class UploadSessionAdmin(ReadOnlyAdmin):
 
     def parts_missing(self, session):
         """Show the numbers of the parts that have not come as ranges."""
-        return show_ranges(missing_ranges(received_ranges(session), session.total_parts))
+        return show_ranges(still_missing(session))
 
     @admin.action(description="Abort", permissions=["act"])
     def abort(self, request, queryset):

@@ -136,8 +136,8 @@ class UploadSession(models.Model):
         return min(self.chunk_size_bytes, self.total_size_bytes - (number - 1) * self.chunk_size_bytes)
 
 
-#: What a part needs to know of its session.
-GRID_FIELDS = ("id", "status", "chunk_size_bytes", "total_parts", "total_size_bytes", "upload_id")
+#: What a part needs to know of its session, in the order of the columns: `from_db` goes by it.
+GRID_FIELDS = ("id", "status", "chunk_size_bytes", "total_parts", "total_size_bytes", "object_key", "upload_id")
 FIND_GRID = Prepared(
     lambda: UploadSession.objects.filter(**slots(UploadSession, "id", "owner_id"), file__isnull=False).values_list(
         *GRID_FIELDS

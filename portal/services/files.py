@@ -50,16 +50,19 @@ def open_content(caller, file_id, *, storage, redirect=None):
     file = access.get_file(caller, file_id)
     if file.status != IngestFile.Status.STORED:
         raise FileNotStored
-    storage = storage_of(file.storage_backend, storage)
     content = partial(Content, file.pk, file.size_bytes, file.sha256, file.original_filename)
-    if redirect and storage.presigns:
+    place = storage_of(file.storage_backend, storage)
+    if redirect and place.presigns:
         method, disposition = redirect(file.original_filename)
         with storage_errors():
-            return content(url=storage.sign_content(file.storage_key, method=method, disposition=disposition).url)
+            return content(url=place.sign_content(file.storage_key, method=method, disposition=disposition).url)
     try:
-        with storage_turn(storage), storage_errors():
-            stored = storage.open_object(file.storage_key)
+        with storage_turn(place), storage_errors():
+            stored = place.open_object(file.storage_key)
     except FileNotFoundError as error:
+        if access.get_file(caller, file_id).storage_key != file.storage_key:
+            # It was moved to another storage at this moment.
+            return open_content(caller, file_id, storage=storage, redirect=redirect)
         raise StorageUnavailable("The bytes of this file cannot be found.") from error
     if stored.size != file.size_bytes:
         stored.close()

@@ -10,8 +10,8 @@ from portal.exceptions import MissingParts, NotFound, SessionClosed, StatusConfl
 from portal.models import UploadSession
 from portal.services.assemble import work_claim, work_claims
 from portal.services.claims import claim_session, take_over
-from portal.services.presign import pick_up_parts, still_missing
-from portal.services.sessions import read_again
+from portal.services.presign import pick_up_parts
+from portal.services.sessions import read_again, still_missing
 from portal.services.space import storage_turn
 
 Status = UploadSession.Status

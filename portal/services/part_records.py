@@ -4,6 +4,7 @@ import re
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
+from portal.exceptions import PartOutOfRange, WrongPartSize
 from portal.models import UploadPart
 from portal.models.parts import FIND_PART, INSERT_PART
 from portal.services.limits import session_lifetime
@@ -14,11 +15,30 @@ from portal.services.transitions import record_part_in
 MD5 = re.compile("[0-9a-f]{32}")
 
 
+def expected_size(session, number):
+    """Return the size in bytes that part `number` of the session has; raises PartOutOfRange."""
+    total = session.total_parts
+    if not 1 <= number <= total:
+        raise PartOutOfRange(f"The session has the parts 1 to {total}." if total else "It has no parts.")
+    return session.part_size(number)
+
+
+def refuse_other_size(number, expected, size):
+    """Raise WrongPartSize unless the part has the `expected` size."""
+    if size != expected:
+        raise WrongPartSize(f"Part {number} has {expected} bytes, not {size}.", expected_size_bytes=expected)
+
+
+def bare_etag(etag):
+    """Return an ETag without the quotes that some leave out."""
+    return etag.strip('"')
+
+
 def describe_part(number, size_bytes, blake3, etag):
     """Return a part as the API shows it; the digest is BLAKE3, or MD5 where only the store saw the bytes."""
     digest = {"algorithm": "blake3", "value": blake3}
     if not blake3:
-        value = etag.strip('"')
+        value = bare_etag(etag)
         digest = {"algorithm": "md5" if MD5.fullmatch(value) else "etag", "value": value}
     return {"part_number": number, "size_bytes": size_bytes, "digest": digest}
 

@@ -19,15 +19,20 @@ from portal.exceptions import (
     PresignUnsupported,
     SessionClosed,
     StorageUnavailable,
-    WrongPartSize,
 )
 from portal.models import UploadPart, UploadSession
 from portal.services.part_claims import claim_parts
-from portal.services.part_records import describe_part, find_part, insert_parts
-from portal.services.parts import LOST
-from portal.services.sessions import missing_ranges, received_ranges
+from portal.services.part_records import (
+    bare_etag,
+    describe_part,
+    expected_size,
+    find_part,
+    insert_parts,
+    refuse_other_size,
+)
+from portal.services.sessions import received_ranges
 from portal.services.space import storage_errors, storage_turn
-from portal.services.uploads import ensure_upload
+from portal.services.uploads import LOST, ensure_upload, refuse_elsewhere
 
 #: The most URLs in one answer.
 MAX_URLS = 100
@@ -41,7 +46,7 @@ def presign_parts(session, ranges, *, storage):
     Raises PresignUnsupported, SessionClosed, PartOutOfRange, Invalid for more than MAX_URLS, StorageUnavailable.
     """
     _require_open(session, storage)
-    numbers = _numbers(ranges, session.total_parts)
+    numbers = _numbers(ranges, session)
     received = received_ranges(session)
     wanted = [number for number in numbers if not any(first <= number <= last for first, last in received)]
     if wanted:
@@ -65,23 +70,23 @@ def complete_part(session, number, *, storage, etag=None):
     PartOutOfRange, MissingParts (it is not there), WrongPartSize, PartConflict (another ETag), PartBusy.
     """
     _require_open(session, storage)
-    _numbers([[number, number]], session.total_parts)
+    expected_size(session, number)
     part = find_part(session.pk, number) or _take_one(session, number, storage, etag)
-    if etag and etag.strip('"') != part.etag.strip('"'):
-        raise PartConflict
+    _refuse_other_etag(etag, part)
     return describe_part(number, part.size_bytes, part.blake3, part.etag)
 
 
 def pick_up_parts(session, *, storage):
     """Put on record all parts of an open session that the store has, of the right size; return how many."""
-    session.refresh_from_db(fields=["presigned", "upload_id", "disputed_parts"])
     if not storage.presigns or not session.presigned:
         return 0
-    known = {*session.parts.values_list("number", flat=True), *session.disputed_parts}
+    known = set(session.parts.values_list("number", flat=True))
     found = [
         part
         for part in _listed(session, storage)
-        if part.number not in known and 1 <= part.number <= session.total_parts and _fits(session, part)
+        if part.number not in known
+        and 1 <= part.number <= session.total_parts
+        and part.size == session.part_size(part.number)
     ]
     blocks = [found[start : start + BLOCK] for start in range(0, len(found), BLOCK)]
     return sum(_record(session, block) for block in blocks)
@@ -92,16 +97,17 @@ def _require_open(session, storage):
         raise PresignUnsupported
     if session.status not in UploadSession.OPEN:
         raise SessionClosed
-    if not session.object_key:
-        raise StorageUnavailable(LOST)  # begun while another storage was set
+    refuse_elsewhere(session, storage)
 
 
-def _numbers(ranges, total):
+def _numbers(ranges, session):
     """Return the part numbers of `ranges`, each once, in order."""
     numbers: set[int] = set()
     for first, last in ranges:
-        if not 1 <= first <= last <= total:
-            raise PartOutOfRange(f"The session has the parts 1 to {total}." if total else "It has no parts.")
+        for number in (first, last):
+            expected_size(session, number)
+        if last < first:
+            raise PartOutOfRange(f"A range goes from its first part to its last: [{last}, {first}].")
         if last - first >= MAX_URLS:
             raise Invalid(f"At most {MAX_URLS} parts at once.")
         numbers.update(range(first, last + 1))
@@ -118,8 +124,9 @@ def _listed(session, storage, after=0) -> Iterable:
         raise StorageUnavailable(LOST) from error
 
 
-def _fits(session, part):
-    return part.size == session.part_size(part.number)
+def _refuse_other_etag(etag, part):
+    if etag and bare_etag(etag) != bare_etag(part.etag):
+        raise PartConflict("The store has other bytes for this part.")
 
 
 def _take_one(session, number, storage, etag):
@@ -128,44 +135,43 @@ def _take_one(session, number, storage, etag):
         found = next(iter(_listed(session, storage, after=number - 1)), None)
     if found is None or found.number != number:
         raise MissingParts("The store does not have this part.", missing_parts=[[number, number]])
-    expected = session.part_size(number)
-    if not _fits(session, found):
-        detail = f"Part {number} has {expected} bytes, not {found.size}."
-        raise WrongPartSize(detail, expected_size_bytes=expected)
+    refuse_other_size(number, session.part_size(number), found.size)
     if number in session.disputed_parts and not etag:
         raise PartConflict("The store had other bytes for this part: say the ETag of yours.")
-    if etag and etag.strip('"') != found.etag.strip('"'):
-        raise PartConflict("The store has other bytes for this part.")
-    _record(session, [found])
+    _refuse_other_etag(etag, found)
+    _record(session, [found], named=bool(etag))
     part = find_part(session.pk, number)
     if part is None:
         raise PartBusy
     return part
 
 
-def _record(session, listed):
-    """Put on record those of `listed` parts that nobody else is writing; return how many."""
+def _record(session, listed, *, named=False):
+    """Put on record those of `listed` parts that nobody else is writing; return how many.
+
+    Disputed ones only if the client has `named` their ETag.
+    """
     claim = claim_parts(session.pk, [part.number for part in listed])
     if claim is None:
         return 0
     try:
-        # Whoever had a claim before may have recorded the part meanwhile.
+        # Whoever had a claim before may have recorded a part meanwhile, or a finalize taken one off the record. From
+        # here on neither happens: to get on record a part needs our claim.
         known = set(session.parts.filter(number__in=claim.numbers).values_list("number", flat=True))
+        if not named:
+            session.refresh_from_db(fields=["disputed_parts"])
+            known.update(session.disputed_parts)
         parts = [
             UploadPart(session_id=session.pk, number=part.number, size_bytes=part.size, etag=part.etag)
             for part in listed
             if part.number in claim.numbers and part.number not in known
         ]
-        if not parts:
-            return 0
-        insert_parts(session.pk, parts, claim)
+        if parts:
+            insert_parts(session.pk, parts, claim)
+            claim = claim.forget()
     except (IntegrityError, PartBusy):
         return 0
     finally:
-        claim.release()
+        if claim is not None:
+            claim.release()
     return len(parts)
-
-
-def still_missing(session):
-    """Return the ranges of part numbers that are not on record."""
-    return missing_ranges(received_ranges(session), session.total_parts)

@@ -36,9 +36,10 @@ def remove_files(files, *, storage, where=None, counted=True):
         raise FileBusy("The file changed at this moment; try again.") from error
     for session in sessions:
         cleanup.remove_bytes(session, storage=storage)
+    keys = {session.object_key for session in sessions}
     for file in files:
-        moved = file.storage_backend != storage.backend
-        if file.status == IngestFile.Status.STORED and (file.session_id is None or moved):
+        by_session = file.storage_backend == storage.backend and file.storage_key in keys
+        if file.status == IngestFile.Status.STORED and not by_session:
             # It came whole, or was moved. If this is not reached, the sweep finds bytes that no row names.
             cleanup.discard_object(file.storage_key, storage=storage_of(file.storage_backend, storage))
 

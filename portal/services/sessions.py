@@ -152,6 +152,11 @@ def missing_ranges(received, total_parts):
     return missing
 
 
+def still_missing(session):
+    """Return the ranges of part numbers that are not on record; one query."""
+    return missing_ranges(received_ranges(session), session.total_parts)
+
+
 def read_again(session):
     """Read `session` and its file anew, in one look; raises NotFound when the file was deleted meanwhile."""
     try:

@@ -2,11 +2,19 @@
 
 from django.db.models.functions import Now
 
-from portal.exceptions import SessionClosed
+from portal.exceptions import SessionClosed, StorageUnavailable
 from portal.models import UploadSession
 from portal.services.limits import session_lifetime
 from portal.services.space import storage_errors, storage_turn
 from portal.services.transactions import write_transaction
+
+LOST = "The bytes of this session cannot be found."
+
+
+def refuse_elsewhere(session, storage):
+    """Raise StorageUnavailable for a session that was begun while another storage was set: its bytes are there."""
+    if not (storage.locks or session.object_key):
+        raise StorageUnavailable(LOST)
 
 
 def ensure_upload(session_id, *, storage, **columns):

@@ -77,6 +77,9 @@ def verify_sessions(*, storage) -> Iterator[Finding]:
 def _compare_parts(session, storage):
     """Yield what differs between the recorded parts of a session and those that the storage lists."""
     subject, recorded = f"session {session.pk}", session.parts.order_by("number").values_list("number", "etag")
+    if not session.object_key:
+        yield Finding(subject, "missing", "it was begun while another storage was set")
+        return
     try:
         listed = {part.number: part.etag for part in storage.list_parts(session.object_key, session.upload_id)}
         if session.total_parts == 1 and not listed:
@@ -115,22 +118,26 @@ def _look_at(row, storage, quick):
         with storage_of(row["storage_backend"], storage).open_object(row["storage_key"]) as stored:
             if stored.size != row["size_bytes"]:
                 return Finding(subject, "size_differs", f"{stored.size} bytes, the row says {row['size_bytes']}")
-            if not quick and (found := _sha256(stored)) != row["sha256"]:
+            if not quick and (found := hash_object(stored)) != row["sha256"]:
                 return Finding(subject, "sha256_differs", f"{found}, the row says {row['sha256']}")
     except FileNotFoundError:
-        if IngestFile.objects.filter(pk=row["id"]).exists():
+        # Unless it was deleted, or moved to another storage, since the row was read.
+        seen = {name: row[name] for name in ("id", "storage_backend", "storage_key")}
+        if IngestFile.objects.filter(**seen).exists():
             return Finding(subject, "missing", f"no bytes at {row['storage_key']}")
     except StorageUnavailable as error:
         return Finding(subject, "unreadable", str(error))
     return None
 
 
-def _sha256(stored):
+def hash_object(stored, take=lambda block: None):
+    """Return the SHA-256 of an object, each block of which is given to `take`; one that ends early has another."""
     sha256, offset = hashlib.sha256(), 0
     while offset < stored.size:
         block = stored.read(offset, READ_BYTES)
         if not block:
             break
         sha256.update(block)
+        take(block)
         offset += len(block)
     return sha256.hexdigest()

@@ -1,5 +1,6 @@
 """The client of an S3-compatible store: made from PORTAL_STORAGE_URL, its errors translated into the contract's."""
 
+import hashlib
 import re
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +17,7 @@ from portal.storage.base import NoSpace, StorageMisconfigured, StorageUnavailabl
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 #: `public_endpoint_url` is how clients reach the store, where that is not how the portal does.
 OPTIONS = ("endpoint_url", "region", "public_endpoint_url")
+MD5 = re.compile("[0-9a-f]{32}")
 #: Without a connection, or without a byte, for so long a call is tried again, so often in all.
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 30, 4
 GONE = ("NoSuchKey", "NoSuchUpload")
@@ -93,6 +95,12 @@ def etag_of(answer):
         return answer["ETag"]
     except KeyError as error:
         raise StorageUnavailable("The store gave no ETag.") from error
+
+
+def composite_etag(etags):
+    """Return what most stores call an object of these parts: the MD5 of their MD5s, and how many they are."""
+    sums = b"".join(bytes.fromhex(etag.strip('"')) for _, etag in etags if MD5.fullmatch(etag.strip('"')))
+    return f'"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(etags)}"'
 
 
 def _translate(error, doing, action):

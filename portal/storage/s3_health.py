@@ -14,37 +14,44 @@ FOUND_SECONDS, ADVISED_SECONDS = 10, 300
 LIVES, LEAST_DAYS = 4, 30
 
 
+class Remembered:
+    """The last answer to a question that anybody may ask as often as they like.
+
+    It serves for `seconds`, good or bad, and for those who come while one of them asks anew.
+    """
+
+    def __init__(self, seconds, answer):
+        self._seconds, self._answer = seconds, answer
+        self._until, self._asking = float("-inf"), threading.Lock()
+
+    def get(self, ask):
+        """Return what `ask()` returned lately, or returns now."""
+        if time.monotonic() >= self._until and self._asking.acquire(blocking=False):
+            try:
+                self._answer = ask()
+                self._until = time.monotonic() + self._seconds
+            finally:
+                self._asking.release()
+        return self._answer
+
+
 class Health:
     """What was last found out of a bucket, with a client that does not wait long; for any number of threads."""
 
     def __init__(self, storage, client):
         self._storage, self._client = storage, client
-        self._asking, self._advised = threading.Lock(), (float("-inf"), [])
-        self._found = float("-inf"), "The store was not asked yet."
+        self._fault = Remembered(FOUND_SECONDS, "The store was not asked yet.")
+        self._advice = Remembered(ADVISED_SECONDS, [])
 
     def check(self):
-        """Raise StorageUnavailable with a sentence that says what is wrong.
-
-        Anybody may ask for it as often as they like: one answer, good or bad, serves for a while, and for those who
-        come while the next one is looked for.
-        """
-        asked_until, fault = self._found
-        if time.monotonic() >= asked_until and self._asking.acquire(blocking=False):
-            try:
-                fault = find_fault(self._storage, self._client)
-                self._found = time.monotonic() + FOUND_SECONDS, fault
-            finally:
-                self._asking.release()
+        """Raise StorageUnavailable with a sentence that says what is wrong."""
+        fault = self._fault.get(lambda: find_fault(self._storage, self._client))
         if fault:
             raise StorageUnavailable(fault)
 
     def advice(self, session_days):
         """Return what an operator should set there."""
-        asked_until, advice = self._advised
-        if time.monotonic() >= asked_until:
-            advice = advise_on_bucket(self._storage, self._client, session_days)
-            self._advised = time.monotonic() + ADVISED_SECONDS, advice
-        return advice
+        return self._advice.get(lambda: advise_on_bucket(self._storage, self._client, session_days))
 
 
 def find_fault(storage, client):

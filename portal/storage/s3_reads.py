@@ -1,20 +1,17 @@
 """What of an S3 store is opened to read: a file to be finalized, whose parts are put together, or an object."""
 
-import hashlib
 import io
 import random
-import re
 import time
 
 from urllib3.exceptions import HTTPError
 
 from portal.storage.base import PartsChanged, StorageUnavailable
 from portal.storage.handles import HeldFile, StoredObject
-from portal.storage.s3_client import GONE, GONE_HEAD, error_code, etag_of, translated
+from portal.storage.s3_client import GONE, GONE_HEAD, composite_etag, error_code, etag_of, translated
 
 #: How often a stream that breaks is taken up again where it was, before the reader hears of it.
 TRIES = 4
-MD5 = re.compile("[0-9a-f]{32}")
 
 
 class S3Object(StoredObject):
@@ -140,9 +137,3 @@ class S3HeldFile(HeldFile):
                 return len(etags) == 1 and found.etag == etags[0][1]
         except FileNotFoundError:
             return False
-
-
-def composite_etag(etags):
-    """Return what most stores call an object of these parts: the MD5 of their MD5s, and how many they are."""
-    sums = b"".join(bytes.fromhex(etag.strip('"')) for _, etag in etags if MD5.fullmatch(etag.strip('"')))
-    return f'"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(etags)}"'

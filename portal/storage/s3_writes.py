@@ -1,6 +1,5 @@
 """What of an S3 store is opened to write: a part, or a whole object; each body goes up with its MD5."""
 
-import hashlib
 import time
 from contextlib import suppress
 
@@ -8,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from portal.storage.base import KeyTaken, StorageUnavailable
 from portal.storage.handles import NewObject, PartRange
-from portal.storage.s3_client import GONE, error_code, etag_of, translated
+from portal.storage.s3_client import GONE, composite_etag, error_code, etag_of, translated
 from portal.storage.s3_spool import Spool
 
 #: The first parts in which an object of unknown length goes up, and after how many they double: 10,000 parts are the
@@ -19,6 +18,11 @@ WHOLE_SECONDS = 12 * 3600
 #: The answers to a conditional PUT: an object is there, another PUT is under way, conditions are not known here.
 THERE, UNDER_WAY, UNKNOWN = "PreconditionFailed", "ConditionalRequestConflict", "NotImplemented"
 TRIES = 4
+
+
+def whole_part_size(number):
+    """Return how many bytes part `number` (from 1) of an object of unknown length has, unless it is the last."""
+    return WHOLE_PART_BYTES << (number - 1) // GROWS_AFTER
 
 
 def _put_once(client, name, spool, require=lambda: None):
@@ -86,13 +90,13 @@ class S3NewObject(NewObject):
     def __init__(self, storage, key):
         super().__init__(key)
         self._storage, self._name = storage, storage.name("objects", key)
-        self._spool, self._upload, self._parts, self._sums = Spool(), "", [], b""
+        self._spool, self._upload, self._parts = Spool(), "", []
         self._until = time.monotonic() + WHOLE_SECONDS
 
     def write(self, data):
         view = memoryview(data).cast("B")
         while view:
-            size = WHOLE_PART_BYTES << len(self._parts) // GROWS_AFTER
+            size = whole_part_size(len(self._parts) + 1)
             room = size - self._spool.size
             self._spool.add(view[:room])
             view = view[room:]
@@ -130,7 +134,6 @@ class S3NewObject(NewObject):
             part = {"UploadId": self._upload, "PartNumber": number}
             etag = etag_of(client.upload_part(**self._name, **part, **self._spool.body()))
         self._parts.append({"PartNumber": number, "ETag": etag})
-        self._sums += self._spool.md5
         self._spool.close()
         self._spool = Spool()
 
@@ -150,5 +153,5 @@ class S3NewObject(NewObject):
                 raise
 
     def _is_there(self):
-        composite = f'"{hashlib.md5(self._sums, usedforsecurity=False).hexdigest()}-{len(self._parts)}"'
-        return etag_of(self._storage.client.head_object(**self._name)) == composite
+        etags = [(part["PartNumber"], part["ETag"]) for part in self._parts]
+        return etag_of(self._storage.client.head_object(**self._name)) == composite_etag(etags)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 PARTS, CLAIMS = "portal/services/parts.py", "portal/services/claims.py"
+PLACES = "portal/services/part_places.py"
 ASSEMBLE, OUTCOMES = "portal/services/assemble.py", "portal/services/outcomes.py"
 SESSIONS, DESCRIPTORS = "portal/services/sessions.py", "portal/storage/descriptors.py"
 DATABASES = ("sqlite", "postgresql")
@@ -68,7 +69,7 @@ BUGS = (
     ),
     Bug(
         "part acknowledged before its sync",
-        ((PARTS, "                self.range.sync()\n", "                pass\n"),),
+        ((PLACES, "                self.range.sync()\n", "                pass\n"),),
         (*both("call_order", "services"), ("power_cuts", "sqlite")),
     ),
     Bug(

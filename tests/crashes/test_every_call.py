@@ -1,10 +1,11 @@
 """A thin slice of the sweep over system calls; `python -m tests.crashes.every_call` is the whole of it."""
 
 import pytest
+from django.apps import apps
 
 from tests.crashes.endings import OPERATIONS
 from tests.crashes.every_call import run_sweep
-from tests.crashes.small import SmallPortal
+from tests.crashes.small import TABLES, SmallPortal
 from tests.crashes.strace import NoTrace
 from tests.needs import miss
 
@@ -18,6 +19,11 @@ def portal(tmp_path, fresh_database, need):
     need("strace")
     with fresh_database() as url, SmallPortal(tmp_path, database_url=url) as portal:
         yield portal
+
+
+def test_each_scene_begins_with_nothing_but_its_caller():
+    tables = {model._meta.db_table for model in apps.get_app_config("portal").get_models(include_auto_created=True)}
+    assert tables == {f"portal_{name}" for name in TABLES} | {"portal_apitoken"}
 
 
 def test_nothing_is_lost_at_any_call_and_the_client_goes_on(portal):

@@ -47,11 +47,11 @@ def test_what_cannot_be_moved_is_named_and_is_a_failure(files, url, tmp_path):
 
 @pytest.mark.parametrize(
     ("to", "reason"),
-    [("ftp://x/y", "PORTAL_STORAGE_URL must be"), ("file:///elsewhere/portal-storage", "PORTAL_STORAGE_OTHER_URL")],
+    [("ftp://x/y", "PORTAL_STORAGE_OTHER_URL"), ("file://{}/mistyped", "PORTAL_STORAGE_OTHER_URL")],
 )
-def test_a_place_that_the_portal_does_not_know_is_refused(files, url, to, reason, monkeypatch):
-    monkeypatch.setattr("portal.storage.LocalStorage", lambda path: path)
-    assert reason in refused("--to", to)[1]
+def test_a_place_that_the_portal_does_not_know_is_refused_and_not_made(files, url, to, reason, tmp_path):
+    assert reason in refused("--to", to.format(tmp_path))[1]
+    assert not (tmp_path / "mistyped").exists()
 
 
 @pytest.mark.parametrize("number", ["0", "65"])

@@ -53,7 +53,7 @@ def test_files_move_and_stay_readable(ann, files, target, rclone, bucket):
     open_session(ann, get_storage(), size=1)
     assert count_to_move(target) == (3, sum(map(len, BODIES)))
     assert [finding for _, finding in move_files(target)] == [None] * 3
-    assert {file.storage_key for file in files} == {key[len("portal/objects/") :] for key in rclone.objects(bucket)}
+    assert sorted(rclone.objects(bucket).values()) == sorted(BODIES)
     assert get_storage().count_keys("objects") == 0
     assert [content(ann, file) for file in files] == BODIES
     assert [found for _, found in verify_stored(storage=get_storage())] == [None] * 3
@@ -68,13 +68,13 @@ def test_files_move_and_stay_readable(ann, files, target, rclone, bucket):
 def test_a_file_that_is_damaged_stays_where_it_is(files, target, tmp_path, rclone, bucket):
     (tmp_path / "storage" / "objects" / files[1].storage_key).write_bytes(b"smell")
     (tmp_path / "storage" / "objects" / files[2].storage_key).unlink()
-    found = [finding and finding.code for _, finding in move_files(target)]
-    assert found == [None, "sha256_differs", "missing"]
+    found = {row["id"]: finding and finding.code for row, finding in move_files(target)}
+    assert [found[file.pk] for file in files] == [None, "sha256_differs", "missing"]
     assert backends() == ["local", "local", "s3"]
-    assert len(rclone.objects(bucket)) == 1
+    assert list(rclone.objects(bucket).values()) == [BODIES[0]]
 
 
-def test_a_copy_that_does_not_read_back_is_not_taken(files, target, monkeypatch):
+def test_a_copy_that_does_not_read_back_is_not_taken(files, target, monkeypatch, rclone, bucket):
     really = target.open_object
 
     def damaged(key):
@@ -83,8 +83,11 @@ def test_a_copy_that_does_not_read_back_is_not_taken(files, target, monkeypatch)
         return opened
 
     monkeypatch.setattr(target, "open_object", damaged)
-    assert [finding and finding.code for _, finding in move_files(target)] == [None, "copy_differs", "copy_differs"]
+    found = {row["id"]: finding and finding.code for row, finding in move_files(target)}
+    assert [found[file.pk] for file in files] == [None, "copy_differs", "copy_differs"]
     assert backends() == ["local", "local", "s3"]
+    monkeypatch.undo()
+    assert list(rclone.objects(bucket).values()) == [BODIES[0]]
 
 
 def test_a_run_that_was_stopped_goes_on(ann, files, target, monkeypatch):
@@ -108,15 +111,51 @@ def test_a_run_that_was_stopped_goes_on(ann, files, target, monkeypatch):
 def test_a_file_that_is_deleted_meanwhile_leaves_nothing(files, target, rclone, bucket, monkeypatch):
     really = moves._take_over
 
-    def delete_first(row, target):
+    def delete_first(row, key, target):
         if row["id"] == files[0].pk:
             delete_file(IngestFile.objects.get(pk=row["id"]), storage=get_storage())
-        really(row, target)
+        really(row, key, target)
 
     monkeypatch.setattr(moves, "_take_over", delete_first)
-    list(move_files(target, parallel=1))
-    assert len(rclone.objects(bucket)) == 2
+    list(move_files(target))
+    assert sorted(rclone.objects(bucket).values()) == sorted(BODIES[1:])
     assert backends() == ["s3", "s3"]
+
+
+def test_two_moves_at_once_lose_nothing(ann, files, target, rclone, bucket, monkeypatch):
+    really, others = moves._take_over, []
+
+    def let_another_be_faster(row, key, target):
+        if not others:
+            others.append(1)
+            assert [finding for _, finding in move_files(target)] == [None] * 3
+        really(row, key, target)
+
+    monkeypatch.setattr(moves, "_take_over", let_another_be_faster)
+    assert [finding for _, finding in move_files(target)] == [None] * 3
+    assert [content(ann, file) for file in files] == BODIES
+    assert sorted(rclone.objects(bucket).values()) == sorted(BODIES)
+    assert get_storage().count_keys("objects") == 0
+
+
+def test_a_file_that_moves_while_it_is_looked_for_is_found(ann, files, target, monkeypatch):
+    storage, really, moved = get_storage(), get_storage().open_object, []
+
+    def move_first(key):
+        if not moved:
+            moved.append(1)
+            with monkeypatch.context() as meanwhile:
+                meanwhile.setattr(storage, "open_object", really)
+                list(move_files(target))
+        return really(key)
+
+    monkeypatch.setattr(storage, "open_object", move_first)
+    assert content(ann, files[1]) == BODIES[1]
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(storage, "open_object", really)
+        list(move_files(storage))
+    moved.clear()
+    assert [found for _, found in verify_stored(storage=storage)] == [None] * 3
 
 
 def test_a_moved_file_is_deleted_with_its_bytes(files, target, rclone, bucket):

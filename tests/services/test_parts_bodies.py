@@ -119,7 +119,7 @@ def write_and_sync(writer, data):
 def test_a_fault_of_the_storage_records_nothing(ann, storage, session, step, fault, told):
     with closing(begin_part(ann, session.pk, 1, CHUNK, storage=storage)) as writer:
         writer.acquire()
-        setattr(writer.range, step, failing(fault))
+        setattr(writer.place.range, step, failing(fault))
         with pytest.raises(told):
             write_and_sync(writer, bytes(CHUNK))
     assert progress(session) == (0, 0, 0)

@@ -102,7 +102,7 @@ def test_a_writer_that_finds_the_part_recorded_gives_the_range_up_before_it_read
     finish(first, FIRST)
     first.close()
     second.acquire()
-    assert not second.range.locked
+    assert not second.place.range.locked
     assert third.acquire()
 
 
@@ -178,7 +178,7 @@ def test_a_commit_that_lands_before_the_fence_is_seen_behind_it(storage, session
     just_before(monkeypatch, parts, "raise_fence", lambda: land_commit(session, 1, FIRST))
     assert writer.acquire()
     assert writer.recorded
-    assert not writer.range.locked
+    assert not writer.place.range.locked
     with pytest.raises(exceptions.PartConflict):
         finish(writer, SECOND)
     assert staged(storage, session)[:CHUNK] == FIRST

@@ -1,9 +1,13 @@
 """Faults of the storage as services tell them: full, or not answering."""
 
+import threading
+from contextlib import ExitStack
+
 import pytest
 
 from portal import exceptions
-from portal.services.space import refuse_when_full, storage_errors
+from portal.services import space
+from portal.services.space import refuse_when_full, storage_errors, storage_turn
 from portal.storage import base
 from tests.services.situations import failing
 
@@ -53,3 +57,63 @@ def test_a_storage_that_cannot_say_what_is_free_is_unavailable(storage, settings
     monkeypatch.setattr(storage, "free_bytes", failing(base.StorageUnavailable("gone")))
     with pytest.raises(exceptions.StorageUnavailable):
         refuse_when_full(storage)
+
+
+class Remote:
+    """A storage behind a network."""
+
+    locks = False
+
+
+def in_a_thread(call):
+    """Return what `call` did in a thread of its own: its value, or the error that it raised."""
+    done = []
+
+    def run():
+        try:
+            done.append(call())
+        except exceptions.StorageUnavailable as error:
+            done.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+    return done[0]
+
+
+def take_turn(storage):
+    with storage_turn(storage):
+        return "had a turn"
+
+
+def test_a_few_at_once_wait_for_a_store_and_the_next_is_refused(monkeypatch):
+    monkeypatch.setattr(space, "TURN_SECONDS", 0.01)
+    go_on, inside = threading.Event(), threading.Semaphore(0)
+
+    def hold():
+        with storage_turn(Remote):
+            inside.release()
+            assert go_on.wait(30)
+
+    threads = [threading.Thread(target=hold) for _ in range(space.TURNS)]
+    with ExitStack() as stack:
+        for thread in threads:
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(go_on.set)
+        for _ in threads:
+            assert inside.acquire(timeout=30)
+        assert isinstance(in_a_thread(lambda: take_turn(Remote)), exceptions.StorageUnavailable)
+    assert in_a_thread(lambda: take_turn(Remote)) == "had a turn"
+
+
+def test_a_turn_within_a_turn_is_the_same_one_and_a_folder_needs_none(monkeypatch, storage):
+    monkeypatch.setattr(space, "TURN_SECONDS", 0.01)
+    with ExitStack() as stack:
+        for _ in range(space.TURNS + 1):
+            stack.enter_context(storage_turn(Remote))
+        assert in_a_thread(lambda: take_turn(Remote)) == "had a turn"
+    with ExitStack() as stack:
+        for _ in range(space.TURNS + 1):
+            stack.enter_context(storage_turn(storage))
+        assert take_turn(storage) == "had a turn"

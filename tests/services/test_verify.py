@@ -43,7 +43,7 @@ def test_one_changed_bit_is_found(storage, file):
 
 
 def test_a_file_cut_short_or_grown_is_found_without_reading_it(storage, file, monkeypatch):
-    monkeypatch.setattr(verify, "_sha256", failing(AssertionError("read")))
+    monkeypatch.setattr(verify, "hash_object", failing(AssertionError("read")))
     assert found(storage, quick=True) == {file.pk: None}
     bytes_of(storage, file).append(0)
     assert found(storage, quick=True) == {file.pk: "size_differs"}

@@ -5,7 +5,7 @@ import threading
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from portal.storage import s3_health
+from portal.storage import s3_client, s3_health
 from portal.storage.base import StorageUnavailable
 from portal.storage.s3 import S3Storage
 
@@ -120,6 +120,23 @@ def test_one_answer_serves_for_a_while_and_for_those_who_come_meanwhile(storage,
     monkeypatch.setattr(s3_health.time, "monotonic", lambda: now + s3_health.FOUND_SECONDS + 1)
     storage.check()
     assert asked == [1, 1]
+
+
+def test_what_to_set_is_asked_for_once_in_a_while(storage, monkeypatch):
+    asked = []
+    monkeypatch.setattr(s3_health, "advise_on_bucket", lambda *_: asked.append(1) or ["set it"])
+    for _ in range(3):
+        assert storage.advice(session_days=7) == ["set it"]
+    assert asked == [1]
+    now = s3_health.time.monotonic()
+    monkeypatch.setattr(s3_health.time, "monotonic", lambda: now + s3_health.ADVISED_SECONDS + 1)
+    storage.advice(session_days=7)
+    assert asked == [1, 1]
+
+
+def test_health_is_asked_for_once_and_without_long_waiting(hasty):
+    config = hasty.meta.config
+    assert (config.retries["total_max_attempts"], config.read_timeout) == (1, s3_client.CONNECT_SECONDS)
 
 
 # What an operator should set

@@ -1,5 +1,6 @@
 """`manage.py migrate_storage --to URL`: move STORED files between a folder and S3, while the portal runs."""
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.exceptions import PortalError
@@ -29,9 +30,10 @@ class Command(BaseCommand):
         if not 1 <= parallel <= 64:
             raise CommandError("--parallel wants a number from 1 to 64.")
         try:
-            target = open_storage(to)
-            if target not in get_storages():
+            # Compared before it is opened: a folder that was mistyped would be made.
+            if to not in (settings.PORTAL_STORAGE_URL, settings.PORTAL_STORAGE_OTHER_URL):
                 raise CommandError("--to must be what PORTAL_STORAGE_URL or PORTAL_STORAGE_OTHER_URL says.")
+            target = next(storage for storage in get_storages() if storage is open_storage(to))
             files, size = count_to_move(target)
             if dry_run:
                 self.stdout.write(f"files={files} bytes={size}")

@@ -1,6 +1,8 @@
 """Writers that come late to an S3 store: they lost their claim, or their answer, and change nothing of others."""
 
+import base64
 import errno
+import hashlib
 from contextlib import suppress
 from datetime import timedelta
 
@@ -13,44 +15,30 @@ from portal.exceptions import (
     MissingParts,
     OutOfSpace,
     PartBusy,
+    PartConflict,
     PortalError,
     SessionClosed,
     StorageError,
     StorageUnavailable,
 )
 from portal.models import PartClaim, UploadSession
-from portal.services import cleanup, finalize, part_claims, whole_files
+from portal.services import cleanup, finalize, part_claims, presign, whole_files
 from portal.services.arrivals import Arrival
 from portal.services.cleanup import remove_bytes, remove_dead_bytes, sweep_unnamed
 from portal.services.finalize import finalize_session
 from portal.services.parts import begin_part
 from portal.services.presign import presign_parts
 from portal.services.sessions import abort_session, received_ranges
+from portal.services.uploads import ensure_upload
+from portal.services.verify import verify_sessions
 from portal.storage import s3_spool, s3_writes
 from portal.storage.local import LocalStorage
 from portal.storage.s3 import S3Storage
 from tests.samples import open_session, pattern, ready_session, send_part
-from tests.services.situations import session_row
+from tests.services.situations import just_before, session_row
 
 CHUNK = 5 * 2**20
 DATA = pattern(2 * CHUNK + 7)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
-    monkeypatch.setattr(finalize, "WAIT_SECONDS", 0)
-    # The test's own transaction would keep the thread that renews claims from its database.
-    monkeypatch.setattr(part_claims.Keeper, "renew", lambda _: None)
-
-
-@pytest.fixture
-def bucket(ministack):
-    return ministack.new_bucket()
-
-
-@pytest.fixture
-def storage(ministack, bucket):
-    return S3Storage(ministack.storage_url(bucket))
 
 
 def part(number):
@@ -67,18 +55,6 @@ def begin(caller, storage, session, number, data):
 
 def let_claims_run_out():
     PartClaim.objects.update(lease_until=Now() - timedelta(seconds=1))
-
-
-def just_before(monkeypatch, storage, call, action):
-    """The next `call` reaches the store only after `action`."""
-    really = getattr(storage.client, call)
-
-    def late(**options):
-        monkeypatch.setattr(storage.client, call, really)
-        action()
-        return really(**options)
-
-    monkeypatch.setattr(storage.client, call, late)
 
 
 def answers(monkeypatch, storage, call, code, status, *, really=False):
@@ -106,7 +82,7 @@ def test_a_late_put_leaves_a_stored_file_alone(ann, storage, ministack, bucket, 
         send_part(ann, storage, session, 1, b"BBBBB")
         assert finalize_session(session_row(session), storage=storage).status == "STORED"
 
-    just_before(monkeypatch, storage, "put_object", others)
+    just_before(monkeypatch, storage.client, "put_object", others)
     late.sync()
     with pytest.raises(SessionClosed):
         late.record()
@@ -124,7 +100,7 @@ def test_a_late_put_leaves_a_file_alone_that_went_past_the_portal(ann, storage, 
         assert requests.put(signed["url"], data=b"BBBBB", timeout=60).status_code == 200
         assert finalize_session(session_row(session), storage=storage).status == "STORED"
 
-    just_before(monkeypatch, storage, "put_object", others)
+    just_before(monkeypatch, storage.client, "put_object", others)
     deleted = []
     monkeypatch.setattr(storage.client, "delete_object", lambda **options: deleted.append(options))
     late.sync()
@@ -158,7 +134,7 @@ def test_a_late_part_makes_its_part_missing_and_never_another_file(ann, storage,
         let_claims_run_out()
         send_part(ann, storage, session, 2, part(2))
 
-    just_before(monkeypatch, storage, "upload_part", others)
+    just_before(monkeypatch, storage.client, "upload_part", others)
     late.sync()
     with pytest.raises(PortalError):
         late.record()
@@ -187,7 +163,7 @@ def test_a_body_that_is_being_sent_stops_when_its_claim_was_not_renewed(ann, sto
     writer = begin(ann, storage, session, 1, b"AAAAA")
     just_before(
         monkeypatch,
-        storage,
+        storage.client,
         "put_object",
         lambda: monkeypatch.setattr(part_claims.Keeper, "is_fresh", lambda *_: False),
     )
@@ -284,9 +260,97 @@ def test_a_whole_file_that_takes_half_a_day_is_refused(ann, storage, monkeypatch
 
 
 def test_a_whole_file_may_have_more_than_ten_thousand_first_parts():
-    sizes = [s3_writes.WHOLE_PART_BYTES << number // s3_writes.GROWS_AFTER for number in range(10_000)]
+    sizes = [s3_writes.whole_part_size(number) for number in range(1, 10_001)]
+    assert sizes[:1000] == [8 * 2**20] * 1000
     assert sum(sizes) > 5 * 2**40
     assert max(sizes) <= 5 * 2**30
+
+
+def test_an_object_of_unknown_length_is_cut_by_the_number_of_the_part(storage, monkeypatch):
+    monkeypatch.setattr(s3_writes, "whole_part_size", lambda number: number * CHUNK)
+    key, data = f"bb/aa/{'0' * 28}aabb", pattern(4 * CHUNK)
+    with storage.create_object(key) as new:
+        new.write(data)
+        assert [part["PartNumber"] for part in new._parts] == [1, 2]
+        storage.finish_objects([new])
+    with storage.open_object(key) as found:
+        assert found.read(0, len(data)) == data
+        assert found.etag.endswith('-3"')
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "ConditionalRequestConflict"])
+def test_a_store_without_conditions_or_with_another_put_under_way_is_asked_again(ann, storage, monkeypatch, code):
+    really, asked = storage.client.put_object, []
+
+    def refuse_first(**options):
+        asked.append(options.get("IfNoneMatch"))
+        if len(asked) == 1:
+            raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 501}}, "put_object")
+        return really(**options)
+
+    monkeypatch.setattr(storage.client, "put_object", refuse_first)
+    session = open_session(ann, storage, size=5)
+    send_part(ann, storage, session, 1, b"right")
+    assert asked == ["*", None if code == "NotImplemented" else "*"]
+
+
+@pytest.mark.parametrize(("call", "size"), [("put_object", 5), ("upload_part", CHUNK + 1)])
+def test_a_body_goes_with_its_md5(ann, storage, monkeypatch, call, size):
+    really, sent = getattr(storage.client, call), []
+
+    def note(**options):
+        sent.append(options["ContentMD5"])
+        return really(**options)
+
+    monkeypatch.setattr(storage.client, call, note)
+    session = open_session(ann, storage, size=size, chunk_size_bytes=CHUNK)
+    data = DATA[: min(size, CHUNK)]
+    send_part(ann, storage, session, 1, data)
+    assert sent == [base64.b64encode(hashlib.md5(data).digest()).decode()]
+
+
+def test_a_part_that_somebody_recorded_meanwhile_is_told_so(ann, storage, monkeypatch):
+    session = open_session(ann, storage, size=5)
+    late = begin(ann, storage, session, 1, b"AAAAA")
+
+    def others():
+        let_claims_run_out()
+        send_part(ann, storage, session, 1, b"BBBBB")
+
+    just_before(monkeypatch, storage.client, "put_object", others)
+    late.sync()
+    with pytest.raises(PartConflict):
+        late.record()
+    late.close()
+    assert session_row(session).upload_id == ""
+
+
+def test_an_upload_that_somebody_else_made_first_is_the_one(ann, storage, monkeypatch, ministack, bucket):
+    session = open_session(ann, storage, size=5)
+    others = []
+    just_before(
+        monkeypatch,
+        storage,
+        "create_staging",
+        lambda: others.append(ensure_upload(session.pk, storage=storage)),
+    )
+    assert ensure_upload(session.pk, storage=storage) == others[0] == session_row(session).upload_id
+    assert len(ministack.uploads(bucket)) == 1
+
+
+def test_a_part_that_becomes_disputed_meanwhile_is_not_taken_up(ann, storage, monkeypatch):
+    session = open_session(ann, storage, size=len(DATA), chunk_size_bytes=CHUNK)
+    signed, _ = presign_parts(session, [[1, 2]], storage=storage)
+    for number in (1, 2):
+        assert requests.put(signed[number - 1]["url"], data=part(number), timeout=60).status_code == 200
+    just_before(
+        monkeypatch,
+        presign,
+        "claim_parts",
+        lambda: UploadSession.objects.filter(pk=session.pk).update(disputed_parts=[2]),
+    )
+    assert presign.pick_up_parts(session_row(session), storage=storage) == 1
+    assert received_ranges(session) == [[1, 1]]
 
 
 # Ends
@@ -311,7 +375,7 @@ def test_a_part_on_its_way_when_its_session_ends_is_told_so_and_leaves_nothing(
         abort_session(session_row(session))
         remove_dead_bytes(storage=storage)
 
-    just_before(monkeypatch, storage, "put_object" if size == 5 else "upload_part", others)
+    just_before(monkeypatch, storage.client, "put_object" if size == 5 else "upload_part", others)
     writer.sync()
     with pytest.raises(SessionClosed):
         writer.record()
@@ -333,7 +397,7 @@ def test_a_disk_that_is_full_is_told_before_the_body_or_at_its_end(ann, storage,
     writer.close()
     writer = begin(ann, storage, session, 1, DATA[:CHUNK])
     with monkeypatch.context() as broken:
-        broken.setattr(writer.range._spool._file, "seek", full)
+        broken.setattr(writer.place.range._spool._file, "seek", full)
         with pytest.raises(OutOfSpace):
             writer.sync()
     writer.close()
@@ -346,6 +410,10 @@ def test_a_session_of_another_storage_is_a_fault_and_not_a_crash(ann, storage, t
         begin_part(ann, session.pk, 1, CHUNK, storage=storage).acquire()
     with pytest.raises(StorageUnavailable):
         presign_parts(session, [[1, 1]], storage=storage)
+    single = open_session(ann, folder, size=4)
+    with pytest.raises(StorageUnavailable):
+        begin_part(ann, single.pk, 1, 4, storage=storage).acquire()
+    assert [found.code for found in verify_sessions(storage=storage)] == ["missing", "missing"]
     ready = ready_session(ann, folder, b"data")
     assert finalize_session(ready, storage=storage) is None
     assert finalize_session(session_row(ready), storage=storage) is None

@@ -7,7 +7,6 @@ import pytest
 
 from portal.exceptions import PartBusy, PortalError, StorageUnavailable
 from portal.models import OutboxEvent, UploadSession
-from portal.services import finalize, part_claims
 from portal.services.cleanup import remove_dead_bytes, sweep_unnamed
 from portal.services.finalize import finalize_session
 from portal.services.parts import begin_part
@@ -23,8 +22,6 @@ CHUNK = 5 * 2**20
 DATA = pattern(CHUNK + 7)
 #: How often a client tries again before the test gives up.
 PATIENCE = 60
-
-
 #: In the quick run each server has its share, in the full one all of it.
 SERVERS = ("rclone", "ministack")
 POINTS = [(fault, times) for fault in FAULTS for times in ((1,) if fault == "hang" else (1, 8))]
@@ -43,11 +40,6 @@ def server(request):
 
 
 @pytest.fixture
-def bucket(server):
-    return server.new_bucket()
-
-
-@pytest.fixture
 def proxy(server):
     with FaultProxy(server.endpoint) as proxy:
         yield proxy
@@ -59,9 +51,6 @@ def storage(server, bucket, proxy, monkeypatch):
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
     monkeypatch.setattr(s3_client, "READ_SECONDS", 1)
     monkeypatch.setattr(s3_reads.time, "sleep", lambda _: None)
-    monkeypatch.setattr(finalize, "WAIT_SECONDS", 0)
-    # The test's own transaction would keep the thread that renews claims from its database.
-    monkeypatch.setattr(part_claims.Keeper, "renew", lambda _: None)
     return S3Storage(server.storage_url(bucket, endpoint=proxy.endpoint))
 
 

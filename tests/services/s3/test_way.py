@@ -7,7 +7,6 @@ import pytest
 
 from portal.exceptions import MissingParts, PartBusy, PartConflict, StorageUnavailable
 from portal.models import IngestFile, OutboxEvent, PartClaim, UploadSession
-from portal.services import finalize, part_claims
 from portal.services.cleanup import expire_sessions, remove_dead_bytes, sweep_unnamed
 from portal.services.files import delete_file, open_content
 from portal.services.finalize import finalize_again, finalize_session
@@ -26,23 +25,6 @@ DATA = pattern(2 * CHUNK + 7)
 @pytest.fixture(params=["rclone", "ministack"])
 def server(request):
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
-    monkeypatch.setattr(finalize, "WAIT_SECONDS", 0)
-    # The test's own transaction would keep the thread that renews claims from its database.
-    monkeypatch.setattr(part_claims.Keeper, "renew", lambda _: None)
-
-
-@pytest.fixture
-def bucket(server):
-    return server.new_bucket()
-
-
-@pytest.fixture
-def storage(server, bucket):
-    return S3Storage(server.storage_url(bucket))
 
 
 @pytest.fixture
@@ -206,7 +188,9 @@ def test_a_bucket_that_is_gone_is_no_lost_file(ann, storage, server, bucket):
     server.client.delete_bucket(Bucket=bucket)
     for _ in range(7):
         finalize_session(session, storage=storage)
-        UploadSession.objects.update(lease_until=session.created_at)
+        # Long enough for a file to be called damaged.
+        long_ago = session.created_at - timedelta(hours=3)
+        UploadSession.objects.update(lease_until=session.created_at, status_at=long_ago)
     assert session_row(session).status == "FINALIZING"
 
 
