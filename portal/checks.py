@@ -9,6 +9,7 @@ from django.db import DatabaseError, connections
 from django.http.request import validate_host
 
 from portal.runner.addresses import is_endpoint_url
+from portal.runner.signature import read_keys
 from portal.services.limits import CHUNK_STEP, MAX_PARTS, session_lifetime
 from portal.storage import StorageMisconfigured, StorageUnavailable, get_storage, get_storages
 
@@ -112,12 +113,16 @@ def _check_sqlite(cursor):
 
 @register(Tags.urls)
 def check_runner(app_configs, **options):
-    """PORTAL_RUNNER_ENDPOINT is an http(s) URL without a user or a fragment, and events are tried at least once."""
+    """PORTAL_RUNNER_ENDPOINT is a plain http(s) URL, each of its secrets signs, and events are tried at least once."""
     problems = []
     url = settings.PORTAL_RUNNER_ENDPOINT
     if url and not is_endpoint_url(url):
         text = "PORTAL_RUNNER_ENDPOINT must be like https://runner.example.org/hook, without a user or a fragment."
         problems.append(Error(text, id="portal.E010"))
+    secrets = settings.PORTAL_RUNNER_SECRET.split()
+    if url and not (secrets and all(map(read_keys, secrets))):
+        text = "PORTAL_RUNNER_SECRET must be whsec_ and base64, or any other text; two are parted by a blank."
+        problems.append(Error(text, hint="Events would go out without a signature.", id="portal.E011"))
     if settings.PORTAL_OUTBOX_MAX_ATTEMPTS < 1:
         problems.append(Error("PORTAL_OUTBOX_MAX_ATTEMPTS must not be 0.", id="portal.E002"))
     return problems

@@ -83,8 +83,16 @@ def test_a_public_url_that_the_hosts_do_not_take_is_named(settings):
 
 @pytest.mark.parametrize("url", ["", "https://runner.example.org/hook?a=b", "http://10.1.2.3:8080", "http://[::1]/x"])
 def test_a_runner_that_can_be_called_passes(settings, url):
-    settings.PORTAL_RUNNER_ENDPOINT = url
+    settings.PORTAL_RUNNER_ENDPOINT, settings.PORTAL_RUNNER_SECRET = url, "a-secret whsec_dHdv" if url else ""
     assert found(check_runner(None)) == []
+
+
+@pytest.mark.parametrize("secret", ["", " ", "whsec_", "whsec_A", "whsec_ü", "whsec_dHdv whsec_!!", "whsec_ a-secret"])
+def test_a_secret_that_signs_nothing_is_named_and_not_told(settings, secret):
+    settings.PORTAL_RUNNER_ENDPOINT, settings.PORTAL_RUNNER_SECRET = "https://runner.example.org/", secret
+    (problem,) = check_runner(None)
+    assert problem.id == "portal.E011"
+    assert "dHdv" not in problem.msg
 
 
 @pytest.mark.parametrize(
@@ -101,7 +109,7 @@ def test_a_runner_that_can_be_called_passes(settings, url):
     ],
 )
 def test_a_runner_that_cannot_be_called_is_named_without_its_url(settings, url):
-    settings.PORTAL_RUNNER_ENDPOINT = url
+    settings.PORTAL_RUNNER_ENDPOINT, settings.PORTAL_RUNNER_SECRET = url, "a-secret"
     (problem,) = check_runner(None)
     assert problem.id == "portal.E010"
     assert "secret" not in problem.msg
