@@ -53,7 +53,7 @@ class EndpointList(APIView):
         with claimed_key(request, data) as claim:
             if claim and claim.answer is not None:
                 claim.answer = with_first_secret(claim.answer)
-                return replay(claim)
+                return replay(claim, NO_STORE)
             keep = claim and (lambda endpoint: claim.keep(endpoint_members(endpoint)))
             endpoint = create_endpoint(request.user, **fields.validated_data, keep=keep)
         headers = NO_STORE | {"Location": f"/endpoints/{endpoint.pk}"}

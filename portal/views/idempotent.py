@@ -1,5 +1,7 @@
 """Idempotency-Key at the JSON door: the same POST again gets the first answer's body."""
 
+from types import MappingProxyType
+
 from rest_framework.response import Response
 
 from portal.services import idempotency
@@ -16,6 +18,6 @@ def claimed_key(request, data):
     return idempotency.claimed_key(request.user, key, fingerprint)
 
 
-def replay(claim):
-    """Return the first answer again: 200 with Idempotent-Replayed."""
-    return Response(claim.answer, headers={"Idempotent-Replayed": "true"})
+def replay(claim, headers=MappingProxyType({})):
+    """Return the first answer again: 200 with Idempotent-Replayed, and what `headers` the answer has besides."""
+    return Response(claim.answer, headers={"Idempotent-Replayed": "true", **headers})
