@@ -66,7 +66,11 @@ class Example:
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
     """One without a portal behind it, which knows two secrets."""
-    env = {"PORTAL_TOKEN": "none", "PORTAL_RUNNER_SECRET": f"{OTHER} {SECRET}", "PORTAL_URL": "http://127.0.0.1:1"}
+    env = {
+        "PORTAL_TOKEN": "none",
+        "PORTAL_RUNNER_SECRET": f"{OTHER} {SECRET.rstrip('=')}",
+        "PORTAL_URL": "http://127.0.0.1:1",
+    }
     with Example(tmp_path_factory.mktemp("example"), free_port(), **env) as example:
         yield example
 
@@ -184,6 +188,33 @@ def test_a_redirect_to_the_store_does_not_take_the_token_along(receive, tmp_path
         assert (tmp_path / "f").read_bytes() == b"bytes"
         assert portal.seen[0]["Authorization"] == "Bearer secret"
         assert "Authorization" not in store.seen[0]
+
+
+class Away(Exception):
+    """The end of a test."""
+
+
+def test_what_breaks_off_in_the_middle_is_tried_again(receive, tmp_path):
+    inbox, errors = receive.Inbox(tmp_path), [OSError("gone"), http.client.IncompleteRead(b"b")]
+    inbox.take("e", event("file.uploaded"))
+
+    class Portal:
+        """One that breaks off at first."""
+
+        def fetch(self, file, place):
+            if errors:
+                raise errors.pop()
+
+    class Wake(threading.Event):
+        """One that is not waited for, and the end once there is nothing to do."""
+
+        def wait(self, _):
+            if not inbox.waiting():
+                raise Away
+
+    with pytest.raises(Away):
+        receive.work(Portal(), inbox, Wake())
+    assert not errors
 
 
 def test_other_bytes_are_not_taken_for_the_file(receive, tmp_path):
