@@ -14,9 +14,6 @@ from portal.services.endpoint_tests import send_test
 from portal.services.endpoints import disable_endpoint, enable_endpoint
 from portal.services.replays import replay_delivery, replay_event
 
-#: Endpoints that an event's page shows.
-SHOWN = 100
-
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnlyAdmin):
@@ -39,7 +36,7 @@ class OutboxEventAdmin(ReadOnlyAdmin):
 
     def deliveries(self, event):
         """Show what became of it at each endpoint, with each attempt that is on record."""
-        rows = list_deliveries(event)[:SHOWN]
+        rows = list_deliveries(event)
         cells = [(row["endpoint_id"], row["status"], row["attempts"], show_attempts(row["history"])) for row in rows]
         return format_html_join(mark_safe("<hr>"), "endpoint {}: {}, {} attempts{}", cells) or "none"
 
