@@ -1,6 +1,5 @@
 """`manage.py run_worker`: works until it is told to stop, then stops within seconds."""
 
-import re
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from portal.services.heartbeats import HANG_SECONDS, Pulse
 from tests.api import Api, expect
 from tests.patience import wait_until
 from tests.server import ROOT
+from tests.views.shapes import read_metrics
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def start_worker(portal_server):
 
 def workers_of(server):
     """Return how many workers have a row: other tests have left some."""
-    text = Api(server.url).get("/metrics").text
-    return sum(float(count) for count in re.findall(r"^portal_workers\{.*\} (.*)$", text, re.MULTILINE))
+    told = read_metrics(Api(server.url).get("/metrics"))
+    return sum(count for (name, *_), count in told.items() if name == "portal_workers")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

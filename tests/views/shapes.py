@@ -2,6 +2,8 @@
 
 from http import HTTPStatus
 
+from prometheus_client.parser import text_string_to_metric_families
+
 BATCH = set(
     "id name status expected_files total_files stored_count failed_count pending_count total_bytes stored_bytes "
     "metadata created_at updated_at sealed_at completed_at".split()
@@ -40,3 +42,12 @@ def field_errors(response, *, status=400):
     assert errors
     assert all(set(error) == {"field", "code", "detail"} and error["detail"] for error in errors)
     return {error["field"]: error["code"] for error in errors}
+
+
+def read_metrics(response):
+    """Return the samples of an answer of /metrics as `{(name, labels): value}`."""
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    families = text_string_to_metric_families(response.content.decode())
+    samples = [sample for family in families for sample in family.samples]
+    return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}

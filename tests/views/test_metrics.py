@@ -11,16 +11,7 @@ from tests.patience import wait_until
 from tests.samples import make_batch, make_caller, make_token, open_session, store_file
 from tests.server import LiveServer
 from tests.services.situations import failing
-from tests.views.shapes import problem
-
-
-def read(response):
-    """Return the samples of an answer as `{(name, labels): value}`."""
-    assert response.status_code == 200
-    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    families = text_string_to_metric_families(response.content.decode())
-    samples = [sample for family in families for sample in family.samples]
-    return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}
+from tests.views.shapes import problem, read_metrics
 
 
 def names(response):
@@ -71,7 +62,7 @@ def test_it_tells_how_uploads_are(client, ann, storage, monkeypatch):
     batch = make_batch(ann)
     open_session(ann, storage, size=7, batch=batch)
     store_file(ann, storage, b"12345", batch=batch)
-    samples = read(client.get("/metrics"))
+    samples = read_metrics(client.get("/metrics"))
     assert samples["portal_uploads", ("status", "INIT")] == 1
     assert samples["portal_upload_bytes", ("status", "INIT")] == 7
     assert samples["portal_uploads", ("status", "FINALIZING")] == 0
@@ -84,7 +75,7 @@ def test_a_storage_with_a_fault_takes_its_own_gauge_away_and_no_other(client, db
     monkeypatch.setattr(storage, "free_bytes", failing(error))
     for find in (failing(error), lambda: storage):
         monkeypatch.setattr("portal.views.metrics.get_storage", find)
-        told = read(client.get("/metrics"))
+        told = read_metrics(client.get("/metrics"))
         assert ("portal_storage_free_bytes",) not in told
         assert ("portal_workers", ("state", "ok")) in told
 
@@ -92,7 +83,7 @@ def test_a_storage_with_a_fault_takes_its_own_gauge_away_and_no_other(client, db
 def requests_of(api, route):
     """Return how many GETs of a route were answered with 200."""
     labels = ("method", "GET"), ("route", route), ("status", "200")
-    return read(api.get("/metrics")).get(("portal_http_requests_total", *labels), 0)
+    return read_metrics(api.get("/metrics")).get(("portal_http_requests_total", *labels), 0)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +110,7 @@ def test_made_up_paths_and_methods_make_no_metrics(portal_server, path):
     api = Api(portal_server.url)
     api.call("MADEUP", path)
     api.get(path, allow_redirects=False)
-    samples = read(api.get("/metrics"))
+    samples = read_metrics(api.get("/metrics"))
     labels = {pair for key in samples for pair in key[1:] if pair[0] in ("route", "method")}
     assert ("method", "MADEUP") not in labels
     assert not {value for name, value in labels if name == "route" and value in (path, "/admin/x/y", "/no/such/path")}
