@@ -1,6 +1,7 @@
 """Receipts: what was stored in a batch that is complete, as a manifest that `sha256sum -c` takes."""
 
 import hashlib
+from contextlib import suppress
 from heapq import merge
 
 from django.db.models.functions import Now
@@ -23,25 +24,33 @@ def get_receipt(batch):
     """Return the members of the batch's receipt; raises BatchNotComplete. The digest is reckoned once and kept."""
     refuse_incomplete(batch)
     if not batch.manifest_sha256:
-        batch.manifest_sha256 = digest_manifest(batch)
-        UploadBatch.objects.filter(pk=batch.pk, manifest_sha256="").update(manifest_sha256=batch.manifest_sha256)
+        try:
+            batch.manifest_sha256 = digest_manifest(batch)
+            UploadBatch.objects.filter(pk=batch.pk, manifest_sha256="").update(manifest_sha256=batch.manifest_sha256)
+        except StatusConflict:
+            batch.refresh_from_db()  # who deletes the files has kept it
     members = {name: getattr(batch, name) for name in RECEIPT_FIELDS}
     return {"batch_id": batch.pk, **members, "manifest_sha256": batch.manifest_sha256}
 
 
 def keep_manifest(batch):
     """Keep the manifest of a completed batch by itself, so that its files may be deleted; again changes nothing."""
+    # Somebody else may be doing the same: the lines are the same until it is all kept, and the files begin to go.
+    with suppress(StatusConflict):
+        _keep_lines(batch)
+    batch.refresh_from_db()
+
+
+def _keep_lines(batch):
     digest = hashlib.sha256()
     for number, block in enumerate(read_manifest(batch)):
         digest.update(block)
         kept = ManifestBlock(batch=batch, number=number, text=block.decode())
         with write_transaction():
-            # Somebody else may be doing the same; the lines are the same as long as no file is deleted.
             ManifestBlock.objects.bulk_create([kept], ignore_conflicts=True)
     with write_transaction():
         there = UploadBatch.objects.filter(pk=batch.pk, files_deleted_at__isnull=True)
         there.update(files_deleted_at=Now(), manifest_sha256=digest.hexdigest())
-    batch.refresh_from_db()
 
 
 def refuse_incomplete(batch):

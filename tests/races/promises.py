@@ -5,7 +5,7 @@ import hashlib
 from blake3 import blake3
 
 from portal.models import IngestFile, OutboxEvent, UploadBatch, UploadSession
-from portal.services.reconcile import find_drift
+from tests.services.situations import drift
 
 Status = UploadSession.Status
 
@@ -61,10 +61,10 @@ def bytes_of(row, root):
 
 
 def assert_counted(batch, **expected):
-    """The counters of the batch are exactly these, and no batch at all has drifted from its rows."""
+    """The counters of the batch are exactly these, and none of any batch or owner has drifted from its rows."""
     row = UploadBatch.objects.get(pk=batch.pk)
     assert {name: getattr(row, name) for name in expected} == expected
-    assert list(find_drift()) == []
+    assert drift() == []
 
 
 def files_below(root):

@@ -194,6 +194,19 @@ def test_a_manifest_that_is_read_while_its_files_go_is_never_told_short(ann, sto
     assert manifest.startswith(first)
 
 
+@pytest.mark.parametrize("what", ["deletes", "reads"])
+def test_who_comes_second_finds_the_receipt_kept(ann, storage, monkeypatch, what):
+    monkeypatch.setattr(receipts, "BLOCK_BYTES", 100)
+    batch, receipt, manifest = completed(ann, storage)
+    UploadBatch.objects.filter(pk=batch.pk).update(manifest_sha256="")
+    just_after(monkeypatch, receipts, "manifest_line", lambda: delete_batch_files(fresh(batch), storage=storage))
+    if what == "deletes":
+        delete_batch_files(fresh(batch), storage=storage)
+    assert get_receipt(fresh(batch)) == receipt
+    assert b"".join(read_manifest(fresh(batch))) == manifest
+    assert not batch.files.exists()
+
+
 def test_pending_files_of_a_completed_batch_end_before_its_receipt_is_kept(ann, storage):
     batch = make_batch(ann, expected_files=1)
     open_session(ann, storage, batch=batch)
