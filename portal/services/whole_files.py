@@ -71,10 +71,10 @@ class FileGroup:
     def refuse_closed(self):
         """Refuse a batch that takes no file at all any more, and a full disk, before anything comes.
 
-        A sealed one may have files that are to be sent again. Raises BatchCancelled, BatchSealed, BatchCompleted,
-        OutOfSpace.
+        A sealed one may have files that are to be sent again, and one that others have completed some that were
+        declared. Raises BatchCancelled, BatchSealed, BatchCompleted, OutOfSpace.
         """
-        if self.batch.cancelled_at or self.batch.completed_at:
+        if self.batch.cancelled_at or (self.batch.completed_at and not self.batch.pending_count):
             refuse_closed(self.batch, TO_JOIN)
         refuse_when_full(self.storage)
 

@@ -217,7 +217,10 @@ def test_a_file_that_was_declared_may_come_after_others_completed_the_batch(ann,
     ]
     with pytest.raises(exceptions.BatchNotComplete):
         get_receipt(batch)
+    begin_files(ann, batch.pk, storage=storage).refuse_closed()
     put(ann, batch, storage, ("late", DATA))
+    with pytest.raises(exceptions.BatchCompleted):
+        begin_files(ann, batch.pk, storage=storage).refuse_closed()
     batch.refresh_from_db()
     assert (get_receipt(batch)["stored_count"], event_types().count("batch.completed")) == (2, 1)
 
