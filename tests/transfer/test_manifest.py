@@ -1,10 +1,15 @@
 """A manifest as NDJSON: a result for each line in order, whatever its length, and what was told stays."""
 
+import asyncio
 import json
+import threading
+from unittest.mock import AsyncMock
 
 import pytest
 
+from portal.transfer import manifest
 from portal.transfer.manifest import BLOCK_LINES, MAX_LINE_BYTES, Lines
+from portal.transfer.pools import Jobs
 from tests.api import expect
 from tests.patience import wait_until
 from tests.transfer.uploads import problem
@@ -66,6 +71,21 @@ def test_a_bad_line_is_rejected_and_the_rest_goes_on(ann_api, batch):
     assert [result["action"] for result in results] == ["upload"] + ["rejected"] * len(bad) + ["upload"]
     assert {result["error"]["code"] for result in results[1:-1]} == {"invalid"}
     assert total(ann_api, batch) == 2
+
+
+def test_lines_are_read_and_told_of_beside_the_loop(monkeypatch):
+    threads = set()
+
+    def note(*_, **__):
+        threads.add(threading.current_thread())
+
+    for name in ("_read_line", "declare_files", "render_declared"):
+        monkeypatch.setattr(manifest, name, note)
+    results = AsyncMock()
+    asyncio.run(manifest._declare(Jobs(), results, None, None, [b"1", b"2"]))
+    results.add.assert_awaited_once_with([None, None])
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 def test_nothing_at_all_declares_nothing(ann_api, batch):
