@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from portal.models import UploadBatch
 from portal.serializers.bodies import BodyIn
-from portal.serializers.texts import MetadataField, NameField, Sha256Field, WholeNumberField
+from portal.serializers.texts import BIGINT_MAX, MetadataField, NameField, Sha256Field, WholeNumberField
 
 #: The columns of a batch in the API, read with `values()`; `pending_count` is worked out from them.
 BATCH_FIELDS = (
@@ -25,7 +25,7 @@ class BatchIn(BodyIn):
 
     name = NameField(required=False, allow_blank=True, allow_null=True, default="")
     metadata = MetadataField(required=False, allow_null=True, default=dict)
-    expected_files = WholeNumberField(required=False, allow_null=True, default=None, min_value=1, max_value=2**63 - 1)
+    expected_files = WholeNumberField(required=False, allow_null=True, default=None, min_value=1, max_value=BIGINT_MAX)
 
 
 class BatchOut(serializers.Serializer):
@@ -51,7 +51,7 @@ class BatchOut(serializers.Serializer):
 class SealIn(BodyIn):
     """The body of `POST /batches/{id}/seal`: what must be there, or nothing is sealed."""
 
-    expected_files = WholeNumberField(required=False, allow_null=True, default=None, min_value=0, max_value=2**63 - 1)
+    expected_files = WholeNumberField(required=False, allow_null=True, default=None, min_value=0, max_value=BIGINT_MAX)
     manifest_sha256 = Sha256Field(required=False, allow_null=True, default=None)
 
 

@@ -37,12 +37,16 @@ class FinalizeResults(serializers.Serializer):
     results = FinalizeResult(many=True)
 
 
+def error_members(error):
+    """Return the members of the PortalError that refused one of many."""
+    return {"code": error.code, "detail": error.detail, **error.extra}
+
+
 def render_finalized(session_id, outcome):
     """Return the members of a result: `outcome` is the file, None while it goes on, or the PortalError."""
     members = {"session_id": session_id}
     if outcome is None:
         return members | {"status": "FINALIZING"}
     if isinstance(outcome, PortalError):
-        error = {"code": outcome.code, "detail": outcome.detail, **outcome.extra}
-        return members | {"status": "REJECTED", "error": error}
+        return members | {"status": "REJECTED", "error": error_members(outcome)}
     return members | {"status": "STORED", "file": file_members(outcome)}

@@ -6,12 +6,17 @@ from rest_framework import serializers
 from portal.exceptions import Invalid
 from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.serializers.bodies import BodyIn
-from portal.serializers.bulk import BulkError
-from portal.serializers.texts import NameField, PathField, Sha256Field, WholeNumberField
+from portal.serializers.bulk import BulkError, error_members
+from portal.serializers.texts import (
+    BIGINT_MAX,
+    NameField,
+    PathField,
+    Sha256Field,
+    WholeNumberField,
+    describe_fault,
+)
 from portal.services.entries import Entry
 from portal.services.limits import MAX_BULK_FILES
-
-BIGINT_MAX = 2**63 - 1
 
 
 class FlagField(serializers.BooleanField):
@@ -91,8 +96,7 @@ def read_entry(data):
             value = field.run_validation(members.get(name, serializers.empty))
             values[name] = field.get_default() if value is None else value
         except serializers.ValidationError as error:
-            detail = error.get_full_details()[0]
-            errors.append({"field": name, "code": detail["code"], "detail": str(detail["message"])})
+            errors.append(describe_fault(name, error))
     if errors:
         path = members.get("path")
         detail = f"{errors[0]['field']}: {errors[0]['detail']}"
@@ -104,8 +108,7 @@ def render_declared(entry):
     """Return the members of the result of an Entry."""
     members = {"path": entry.path, "action": entry.action or "rejected", "file_id": entry.file_id}
     if entry.error:
-        error = {"code": entry.error.code, "detail": entry.error.detail, **entry.error.extra}
-        return members | {"file_id": None, "error": error}
+        return members | {"file_id": None, "error": error_members(entry.error)}
     if entry.session:
         session = entry.session
         members |= {"session_id": session.pk, "chunk_size_bytes": session.chunk_size_bytes}

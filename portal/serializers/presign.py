@@ -3,10 +3,8 @@
 from rest_framework import serializers
 
 from portal.serializers.bodies import BodyIn
-from portal.serializers.texts import NameField, WholeNumberField
+from portal.serializers.texts import BIGINT_MAX, NameField, WholeNumberField
 from portal.services.presign import MAX_URLS
-
-BIGINT_MAX = 2**63 - 1
 
 
 class PresignIn(BodyIn):

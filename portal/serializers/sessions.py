@@ -3,12 +3,19 @@
 from rest_framework import serializers
 
 from portal.models import UploadSession
+from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.serializers.bodies import BodyIn
-from portal.serializers.texts import IdField, MetadataField, NameField, PathField, Sha256Field, WholeNumberField
+from portal.serializers.texts import (
+    BIGINT_MAX,
+    IdField,
+    MetadataField,
+    NameField,
+    PathField,
+    Sha256Field,
+    WholeNumberField,
+)
 from portal.services.part_records import describe_part
 from portal.services.sessions import missing_ranges
-
-BIGINT_MAX = 2**63 - 1
 
 #: The columns of a session, read with `values()` for a list; the ranges of its parts come from their rows.
 SESSION_FIELDS = (
@@ -27,7 +34,7 @@ class SessionIn(BodyIn):
     """The body of `POST /uploads/sessions`; sizes in bytes."""
 
     original_filename = NameField()
-    content_type = NameField(required=False, allow_null=True, default="application/octet-stream")
+    content_type = NameField(required=False, allow_null=True, default=DEFAULT_CONTENT_TYPE)
     total_size_bytes = WholeNumberField(min_value=0, max_value=BIGINT_MAX)
     batch_id = IdField(required=False, allow_null=True, default=None)
     path = PathField(required=False, allow_null=True, default=None)

@@ -11,6 +11,14 @@ from portal.services.limits import MAX_METADATA_BYTES
 
 MAX_PATH_BYTES = 1024
 MAX_METADATA_DEPTH = 32
+#: What a column of a row holds.
+BIGINT_MAX = 2**63 - 1
+
+
+def describe_fault(field, error):
+    """Return the member of `errors` that tells what is wrong with the field of this name: a DRF ValidationError."""
+    detail = error.get_full_details()[0]
+    return {"field": field, "code": detail["code"], "detail": str(detail["message"])}
 
 
 def _has_control(text):

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from portal import metrics
 from portal.models import IngestFile, UploadBatch, UploadSession
-from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.services import outbox
 from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, update_batch_counters
+from portal.services.paths import choose_type
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, advance_together, insert_stored
 from portal.services.usage import move_usage
@@ -171,11 +171,10 @@ _TOLD = ("original_filename", "content_type", "sha256")
 def _describe(arrival, owner, batch, backend):
     """Return the row of the file as it will be: a new one, or a copy of the one that is carried on."""
     file = copy(arrival.reopens) if arrival.reopens else IngestFile(batch=batch, path=arrival.path)
-    declared_type = file.content_type
+    content_type = choose_type(file, arrival.content_type)
     for name in _TOLD:
         setattr(file, name, getattr(arrival, name))
-    if declared_type and arrival.content_type == DEFAULT_CONTENT_TYPE:
-        file.content_type = declared_type
+    file.content_type = content_type
     file.owner, file.size_bytes, file.error, file.metadata = owner, arrival.size, None, {}
     file.storage_backend, file.storage_key, file.stored_at = backend, arrival.key, timezone.now()
     return file

@@ -2,6 +2,7 @@
 
 from portal.exceptions import PathTaken, PortalError, StatusConflict
 from portal.models import IngestFile
+from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, refuse_closed
 
 Status = IngestFile.Status
@@ -45,6 +46,11 @@ def _take_up(arrival, file, batch):
 def matches(file, size, sha256=""):
     """Whether these bytes may carry the file on: any may if it FAILED, those that were declared if it is EXPECTED."""
     return file.status == Status.FAILED or file.is_declared_as(size, sha256)
+
+
+def choose_type(file, told):
+    """Return the content type of what carries `file` on: where nothing is `told` now, what was told before stands."""
+    return file.content_type if file.content_type and told == DEFAULT_CONTENT_TYPE else told
 
 
 def refuse_repeated(batch, path, *, since):

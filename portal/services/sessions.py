@@ -12,7 +12,7 @@ from portal.services.limits import choose_chunk_size
 from portal.services.openings import make_staging, new_session
 from portal.services.outcomes import record_aborted
 from portal.services.pages import read_page
-from portal.services.paths import OPEN_TO, matches
+from portal.services.paths import OPEN_TO, choose_type, matches
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance
 from portal.services.usage import move_usage, refuse_over_quota
@@ -94,8 +94,7 @@ def _join(caller, session, file, batch, path, described):
         file.save(force_insert=True)
         return file, {"total": 1, "total_bytes": size, "open_to": TO_JOIN}
     was, gained = file.status, size - file.size_bytes
-    if was == EXPECTED and described["content_type"] == DEFAULT_CONTENT_TYPE:
-        described["content_type"] = file.content_type
+    described["content_type"] = choose_type(file, described["content_type"])
     fields = {"error": None, **described}
     # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen. And a
     # digest may have been told, which the session would not ask for.

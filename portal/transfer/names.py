@@ -5,7 +5,7 @@ from rest_framework.serializers import ValidationError
 
 from portal.exceptions import Invalid
 from portal.models.files import DEFAULT_CONTENT_TYPE
-from portal.serializers.texts import NameField, PathField
+from portal.serializers.texts import NameField, PathField, describe_fault
 
 _FIELDS = {"path": PathField(), "original_filename": NameField(), "content_type": NameField()}
 #: The longest name; of a path's last segment that is longer, the end tells more.
@@ -17,8 +17,8 @@ def check_text(field, text):
     try:
         return _FIELDS[field].run_validation(text)
     except ValidationError as error:
-        detail = error.get_full_details()[0]
-        raise _bad_text(field, detail["code"], str(detail["message"])) from error
+        fault = describe_fault(field, error)
+        raise Invalid(fault["detail"], errors=[fault]) from error
 
 
 def read_path(raw):

@@ -5,6 +5,7 @@ import tempfile
 
 import orjson
 
+from portal.serializers.bulk import error_members
 from portal.transfer.stream import STALL_SECONDS, ClientGone, send_blocks
 
 #: Results of a JSON answer beyond this lie in a file without a name: memory stays flat.
@@ -26,7 +27,7 @@ def make_results(exchange):
 def render_refused(path, error):
     """Return the members of the result of a member that was refused."""
     known = {"path": path, "status": "REJECTED", "file_id": None, "sha256": None, "size_bytes": None}
-    return known | {"error": {"code": error.code, "detail": error.detail, **error.extra}}
+    return known | {"error": error_members(error)}
 
 
 def render_stored(path, file):

@@ -21,6 +21,7 @@ from portal.serializers.events import (
     render_event,
     replay_members,
 )
+from portal.serializers.texts import BIGINT_MAX
 from portal.services.deliveries import list_deliveries
 from portal.services.events import list_events
 from portal.services.replays import replay_event
@@ -35,7 +36,7 @@ class BatchEventQuery(PageQuery):
     """The query of `GET /batches/{id}/events`; `after` is the `seq` of the last event that is known."""
 
     type = serializers.ChoiceField(choices=OutboxEvent.Type.choices, required=False)
-    after = serializers.IntegerField(min_value=0, max_value=2**63 - 1, required=False)
+    after = serializers.IntegerField(min_value=0, max_value=BIGINT_MAX, required=False)
 
 
 class EventQuery(BatchEventQuery):

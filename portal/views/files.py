@@ -11,7 +11,6 @@ from portal.serializers.files import FILE_FIELDS, FileOut, FilePage, file_member
 from portal.services.files import delete_file, list_files
 from portal.storage import get_storage
 from portal.views.lists import PageQuery, page_response, read_query
-from portal.views.shared import SharedPath
 
 
 class FileQuery(PageQuery):
@@ -21,10 +20,16 @@ class FileQuery(PageQuery):
     batch = serializers.ChoiceField(choices=["none"], required=False)
 
 
-class FileList(SharedPath, APIView):
+class FileList(APIView):
     """GET: own files; every owner's with the scope `service`."""
 
     scopes = {"GET": (access.READ, access.SERVICE)}
+
+    @property
+    def default_response_headers(self):
+        """Those of every answer: `Allow` names the byte door's POST of this path too."""
+        methods = dict.fromkeys([*self.allowed_methods, "POST"])
+        return super().default_response_headers | {"Allow": ", ".join(methods)}
 
     @extend_schema(operation_id="list_files", parameters=[FileQuery], responses=FilePage)
     def get(self, request):

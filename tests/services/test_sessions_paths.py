@@ -5,10 +5,12 @@ from django.utils import timezone
 
 from portal import exceptions
 from portal.models import IngestFile, UploadBatch, UploadSession
+from portal.models.files import DEFAULT_CONTENT_TYPE
 from portal.services.finalize import finalize_session
 from portal.services.sessions import abort_session
 from tests.samples import make_batch, open_session, ready_session, send_parts, store_file
 from tests.services.situations import counters, drift, event_types, just_before, set_columns
+from tests.services.test_declarations import put
 
 
 @pytest.fixture
@@ -154,3 +156,12 @@ def test_a_batch_that_is_completed_while_a_failed_file_is_opened_again_keeps_it_
     failed.refresh_from_db()
     assert (failed.status, counters(batch)) == ("FAILED", (2, 1, 1, 0))
     assert drift() == []
+
+
+def test_the_type_that_was_told_stands_where_nothing_is_told_now(ann, storage, batch):
+    for told, kept in ((DEFAULT_CONTENT_TYPE, "text/plain"), ("image/png", "image/png")):
+        abort_session(open_session(ann, storage, batch=batch, path=told, content_type="text/plain"))
+        abort_session(open_session(ann, storage, batch=batch, path=told, content_type=told))
+        assert IngestFile.objects.get(path=told).content_type == kept
+        put(ann, batch, storage, (told, b"1"))
+        assert IngestFile.objects.get(path=told).content_type == kept
