@@ -88,6 +88,8 @@ class Base(Configuration):
     PORTAL_OUTBOX_BASE_DELAY_SECONDS = environment.read_int("PORTAL_OUTBOX_BASE_DELAY_SECONDS", 5)
     PORTAL_OUTBOX_MAX_DELAY_SECONDS = environment.read_int("PORTAL_OUTBOX_MAX_DELAY_SECONDS", 3600)
     PORTAL_OUTBOX_MAX_ATTEMPTS = environment.read_int("PORTAL_OUTBOX_MAX_ATTEMPTS", 12)
+    #: How long a delivery that arrived is on record; 0 is for ever.
+    PORTAL_DELIVERIES_KEEP_DAYS = environment.read_int("PORTAL_DELIVERIES_KEEP_DAYS", 30)
     PORTAL_PUBLIC_URL = environment.read("PORTAL_PUBLIC_URL").rstrip("/")
     PORTAL_TRUSTED_PROXIES = environment.read_networks("PORTAL_TRUSTED_PROXIES")
 

@@ -13,6 +13,7 @@ from portal.services import cleanup
 from portal.services.finalize import finalize_again
 from portal.services.part_claims import drop_old_claims
 from portal.services.recounts import recount_some
+from portal.services.retention import drop_old_deliveries
 from portal.storage import get_storages
 
 logger = logging.getLogger("portal.worker")
@@ -35,6 +36,7 @@ class Done:
     removed: int = 0
     swept: int = 0
     keys_dropped: int = 0
+    deliveries_dropped: int = 0
 
     def __str__(self):
         return " ".join(f"{name}={count}" for name, count in asdict(self).items())
@@ -61,6 +63,8 @@ def clean_up(*, storage, sweep=True, progress=lambda step: None, stopped=lambda:
     progress("dropping old idempotency keys and claims")
     done.keys_dropped = repeat(cleanup.drop_old_idempotency_keys)
     repeat(drop_old_claims)
+    progress("dropping old deliveries")
+    done.deliveries_dropped = drop_old_deliveries(stopped=stopped)
     if not stopped():
         progress("removing dead bytes")
         done.removed = cleanup.remove_dead_bytes(storage=storage, stopped=stopped)

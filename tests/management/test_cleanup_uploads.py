@@ -19,7 +19,7 @@ def leave_alone(session):
 
 
 def test_a_round_with_nothing_to_do_says_so(db):
-    assert run("cleanup_uploads") == "expired=0 finalized=0 removed=0 swept=0 keys_dropped=0\n"
+    assert run("cleanup_uploads") == "expired=0 finalized=0 removed=0 swept=0 keys_dropped=0 deliveries_dropped=0\n"
 
 
 def test_a_session_that_was_left_alone_expires_and_its_bytes_go(ann):

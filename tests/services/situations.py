@@ -2,12 +2,15 @@
 
 import contextlib
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from uuid_utils.compat import uuid7
 
-from portal.models import OutboxEvent, UploadBatch, UploadSession
+from portal.models import Delivery, OutboxEvent, UploadBatch, UploadSession
 from portal.services.reconcile import find_drift
 from portal.services.usage import find_usage_drift
 
@@ -37,6 +40,16 @@ def let_lease_end(session):
 def make_old(storage, kind, key, seconds=A_DAY + 1):
     """The bytes of `key` have lain there for so long."""
     storage.files[kind][key].changed -= seconds
+
+
+def make_delivery(event, endpoint, *, made, ended, status="DELIVERED"):
+    """Return a delivery that was made, and has come into its status, so many days ago."""
+    row = Delivery(
+        pk=UUID(int=uuid7().int - (made * A_DAY * 1000 << 80)), event=event, endpoint=endpoint, status=status
+    )
+    row.due_at = timezone.now() if status == "PENDING" else None
+    row.save(force_insert=True)
+    return set_columns(row, status_at=Now() - timedelta(days=ended))
 
 
 def failing(error):

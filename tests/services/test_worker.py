@@ -83,7 +83,7 @@ def test_a_round_of_clean_up_tells_what_it_did(ann, storage, monkeypatch):
     IdempotencyKey.objects.update(created_at=Now() - timedelta(days=3))
     done = clean_up(storage=storage)
     assert done == Done(expired=2, finalized=2, removed=1, swept=1, keys_dropped=1)
-    assert str(done) == "expired=2 finalized=2 removed=1 swept=1 keys_dropped=1"
+    assert str(done) == "expired=2 finalized=2 removed=1 swept=1 keys_dropped=1 deliveries_dropped=0"
     assert counters(batch) == (6, 3, 3, 0)
     assert drift() == []
     assert clean_up(storage=storage) == Done()
@@ -102,7 +102,7 @@ def test_clean_up_goes_on_until_nothing_is_due(ann, storage, monkeypatch):
 def test_clean_up_names_each_step_as_it_begins(db, storage):
     steps = []
     clean_up(storage=storage, progress=steps.append)
-    assert len(steps) == len(set(steps)) == 5
+    assert len(steps) == len(set(steps)) == 6
     without = []
     clean_up(storage=storage, sweep=False, progress=without.append)
     assert [step for step in steps if step not in without] == ["sweeping bytes that no row names"]
