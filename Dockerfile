@@ -8,6 +8,9 @@ ENV PYTHONUNBUFFERED=1 \
     DJANGO_CONFIGURATION=Production \
     PORTAL_DATA_DIR=/data
 
+# For PORTAL_CONTENT_TYPES.
+RUN apt-get update && apt-get install -y --no-install-recommends libmagic1 && rm -rf /var/lib/apt/lists/*
+
 RUN useradd --system --uid 10001 --home-dir /data portal \
     && install -d -o portal -g portal -m 0700 /data
 

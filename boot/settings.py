@@ -75,6 +75,10 @@ class Base(Configuration):
     PORTAL_QUOTA_BATCH_FILES = environment.read_int("PORTAL_QUOTA_BATCH_FILES", 0)
     #: Requests a second that one token may make of one server process; 0 is no limit.
     PORTAL_RATE_LIMIT = environment.read_int("PORTAL_RATE_LIMIT", 0)
+    #: Patterns of the media types that content may have, as found in its bytes; none lets all in.
+    PORTAL_CONTENT_TYPES = environment.read_list("PORTAL_CONTENT_TYPES")
+    PORTAL_SCANNER = environment.read("PORTAL_SCANNER")
+    PORTAL_SCANNER_TIMEOUT_SECONDS = environment.read_int("PORTAL_SCANNER_TIMEOUT_SECONDS", 120)
     PORTAL_FINALIZE_INLINE_BYTES = environment.read_int("PORTAL_FINALIZE_INLINE_BYTES", 256 * 2**20)
     #: What becomes of a download where the store can sign URLs.
     PORTAL_DOWNLOAD = environment.read_choice("PORTAL_DOWNLOAD", "redirect", "redirect", "proxy")

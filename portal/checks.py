@@ -1,5 +1,6 @@
 """System checks: settings that contradict each other, and a database that could forget what it acknowledged."""
 
+import re
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -8,6 +9,9 @@ from django.core.checks import Error, Tags, register
 from django.db import DatabaseError, connections
 from django.http.request import validate_host
 
+from portal.inspection.base import ScannerMisconfigured
+from portal.inspection.kinds import KindsUnavailable, find_kind
+from portal.inspection.scanner import open_scanner
 from portal.runner.addresses import is_endpoint_url
 from portal.runner.signature import read_keys
 from portal.services.limits import CHUNK_STEP, MAX_PARTS, session_lifetime
@@ -61,6 +65,26 @@ def check_storage(app_configs, **options):
     except (StorageMisconfigured, StorageUnavailable) as error:
         return [Error(str(error), id="portal.E005")]
     return []
+
+
+@register(Tags.files)
+def check_inspection(app_configs, **options):
+    """PORTAL_CONTENT_TYPES are media types and can be told apart here; PORTAL_SCANNER names a scanner."""
+    problems = []
+    kinds = settings.PORTAL_CONTENT_TYPES
+    try:
+        if kinds:
+            find_kind(b"")
+        if settings.PORTAL_SCANNER:
+            open_scanner(settings.PORTAL_SCANNER, settings.PORTAL_SCANNER_TIMEOUT_SECONDS)
+    except (KindsUnavailable, ScannerMisconfigured, ValueError) as error:
+        problems.append(Error(str(error), id="portal.E014"))
+    wrong = [kind for kind in kinds if not re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", kind)]
+    if wrong:
+        problems.append(Error(f"PORTAL_CONTENT_TYPES must be like image/*, not {', '.join(wrong)}.", id="portal.E015"))
+    if settings.PORTAL_SCANNER and not settings.PORTAL_SCANNER_TIMEOUT_SECONDS:
+        problems.append(Error("PORTAL_SCANNER_TIMEOUT_SECONDS must not be 0.", id="portal.E002"))
+    return problems
 
 
 @register(Tags.files, deploy=True)

@@ -239,6 +239,18 @@ class Sha256Mismatch(Unprocessable):
     detail = "The bytes do not have the SHA-256 that was declared; the file is FAILED."
 
 
+class ContentTypeRefused(Unprocessable):
+    """`found` is the media type that the bytes have."""
+
+    code = "content_type_refused"
+    detail = "Content of this type is not taken here."
+
+
+class ScanRefused(Unprocessable):
+    code = "scan_refused"
+    detail = "The scanner refused the content."
+
+
 # TooMany
 
 
@@ -269,6 +281,11 @@ class StorageUnavailable(Unavailable):
     detail = "The storage does not answer."
 
 
+class ScannerUnavailable(Unavailable):
+    code = "scanner_unavailable"
+    detail = "The scanner gives no verdict."
+
+
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
     detail = "The database does not answer."
@@ -290,3 +307,8 @@ class BytesDamaged(Unprocessable):
 class StorageError(Unprocessable):
     code = "storage_error"
     detail = "The storage failed until the session's lifetime ran out."
+
+
+class ScanError(Unprocessable):
+    code = "scan_error"
+    detail = "The scanner gave no verdict until the session's lifetime ran out."

@@ -2,8 +2,16 @@
 
 import hashlib
 
-from portal.exceptions import BodyIncomplete, DigestMismatch, FileTooLarge, QuotaExceeded
+from portal.exceptions import (
+    BodyIncomplete,
+    ContentTypeRefused,
+    DigestMismatch,
+    FileTooLarge,
+    QuotaExceeded,
+    ScanRefused,
+)
 from portal.services.claims import new_object_key
+from portal.services.inspection import inspect
 from portal.services.limits import max_file_size
 from portal.services.space import storage_errors
 
@@ -89,6 +97,13 @@ class Arrival:
                 self.object = storage.create_object(self.key)
                 self.object.write(self._held)
             self._held = bytearray()
+
+    def judge(self, *, storage):
+        """Give it an outcome when its content, durable by now, is refused; raises ScannerUnavailable and the like."""
+        try:
+            inspect(self.key, storage=storage)
+        except (ContentTypeRefused, ScanRefused) as error:
+            self.refuse(error)
 
     def refuse(self, error):
         """Give it the outcome `error`, unless it has one."""

@@ -13,6 +13,7 @@ from portal import exceptions, metrics
 from portal.exceptions import StatusConflict
 from portal.models import UploadSession
 from portal.services import cleanup
+from portal.services.inspection import inspect
 from portal.services.outcomes import record_failed, record_stored, record_stored_together, return_parts
 from portal.services.space import storage_errors
 from portal.storage.base import PartsChanged, RangeBusy
@@ -77,6 +78,8 @@ def _make_ready(claim, storage, holds):
             failure, sha256 = _verify(session, parts, held, claim)
             if failure is None:
                 held.publish()
+                failure = _judge(claim, storage)
+            if failure is None:
                 holds.push(mine.pop_all())
                 return sha256
             _fail(claim, failure)
@@ -92,7 +95,9 @@ def _make_ready(claim, storage, holds):
             logger.critical("bytes of session %s are at neither of their places", session.pk)
             _fail(claim, exceptions.BytesDamaged)
     except (exceptions.StorageUnavailable, exceptions.OutOfSpace):
-        _wait_out(claim)
+        _wait_out(claim, exceptions.StorageError)
+    except exceptions.ScannerUnavailable:
+        _wait_out(claim, exceptions.ScanError)
     else:
         cleanup.remove_bytes(session, storage=storage, to_trash=failure is exceptions.BytesDamaged)
     return None
@@ -119,6 +124,15 @@ def _verify(session, parts, held, claim):
     if session.declared_sha256 and session.declared_sha256 != sha256:
         return exceptions.Sha256Mismatch, sha256
     return None, sha256
+
+
+def _judge(claim, storage):
+    """Return the error for which the content is refused, or None; the bytes are at their destination."""
+    try:
+        inspect(claim.session.object_key, storage=storage, beat=claim.beat)
+    except (exceptions.ContentTypeRefused, exceptions.ScanRefused) as refusal:
+        return refusal
+    return None
 
 
 def _publish(ready, storage):
@@ -158,10 +172,10 @@ def _fail(claim, failure):
     )
 
 
-def _wait_out(claim):
+def _wait_out(claim, failure):
     """Try again later, until the session's lifetime is over: no state lasts for ever."""
     if claim.session.expires_at and claim.session.expires_at <= timezone.now():
-        _fail(claim, exceptions.StorageError)
+        _fail(claim, failure)
     else:
         claim.put_off(_backoff(claim.session))
 

@@ -71,6 +71,13 @@ STATES = (
         stuck.full_disk,
     ),
     State(
+        "scanner",
+        timedelta(0),
+        "cannot be asked, and nothing is stored without its verdict",
+        "start it, or mend PORTAL_SCANNER; files wait until then, at most a session's lifetime",
+        stuck.silent_scanner,
+    ),
+    State(
         "worker",
         timedelta(seconds=SILENT_SECONDS),
         "workers have run, and none was heard of",

@@ -10,6 +10,7 @@ from portal.exceptions import MissingParts, NotFound, SessionClosed, StatusConfl
 from portal.models import UploadSession
 from portal.services.assemble import work_claim, work_claims
 from portal.services.claims import claim_session, take_over
+from portal.services.inspection import takes_long
 from portal.services.presign import pick_up_parts
 from portal.services.sessions import read_again, still_missing
 from portal.services.space import storage_turn
@@ -31,7 +32,15 @@ _waiters = threading.BoundedSemaphore(4)
 
 #: The errors that a FAILED session is answered with again.
 FAILURES = {
-    error.code: error for error in (exceptions.Sha256Mismatch, exceptions.BytesDamaged, exceptions.StorageError)
+    error.code: error
+    for error in (
+        exceptions.Sha256Mismatch,
+        exceptions.BytesDamaged,
+        exceptions.StorageError,
+        exceptions.ContentTypeRefused,
+        exceptions.ScanRefused,
+        exceptions.ScanError,
+    )
 }
 
 
@@ -73,7 +82,7 @@ def _finalize_group(batch, session_ids, storage, until):
         except exceptions.PortalError as error:
             outcomes[pk] = error
             continue
-        if claim is not None and claim.session.total_size_bytes <= QUICK_BYTES and time.monotonic() < until:
+        if claim is not None and _is_quick(claim.session) and time.monotonic() < until:
             claims.append(claim)
         elif claim is not None:
             claim.leave()
@@ -123,8 +132,10 @@ def _claim_if_open(session, storage):
 def _work_or_leave(claim, storage):
     """Do the work here when it is short, or a slot is free; else leave it to the worker at once."""
     size = claim.session.total_size_bytes
-    if size <= QUICK_BYTES:
+    if _is_quick(claim.session):
         _work_quickly([claim], storage)
+    elif takes_long():
+        claim.leave()
     elif size <= settings.PORTAL_FINALIZE_INLINE_BYTES and _slots.acquire(blocking=False):
         try:
             work_claim(claim, storage=storage)
@@ -132,6 +143,10 @@ def _work_or_leave(claim, storage):
             _slots.release()
     else:
         claim.leave()
+
+
+def _is_quick(session):
+    return session.total_size_bytes <= QUICK_BYTES and not takes_long()
 
 
 def _work_quickly(claims, storage):

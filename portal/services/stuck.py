@@ -22,6 +22,7 @@ from portal.models import (
 from portal.services.cleanup import find_unnamed
 from portal.services.endpoints import active_endpoints, known_endpoints, not_handed
 from portal.services.heartbeats import SILENT, SILENT_SECONDS, worker_state
+from portal.services.inspection import find_scanner_fault
 from portal.services.reconcile import find_drift
 from portal.services.space import storage_errors
 from portal.services.usage import find_usage_drift
@@ -128,6 +129,12 @@ def bytes_without_file(deadline, storage):
         for kind in ("staging", "objects"):
             for key in find_unnamed(kind, storage=storage, older_than=deadline.total_seconds()):
                 yield f"{kind} {key}"
+
+
+def silent_scanner(deadline, storage):
+    """The scanner of the settings cannot be asked."""
+    if fault := find_scanner_fault():
+        yield fault
 
 
 def full_disk(deadline, storage):

@@ -16,8 +16,6 @@ from portal.services.paths import decide, decide_early, matches
 from portal.services.space import refuse_when_full, storage_errors
 from portal.services.usage import make_room
 
-Status = IngestFile.Status
-
 #: How often a path that changes under a record is looked at anew.
 TRIES = 5
 
@@ -59,7 +57,7 @@ class FileGroup:
         BatchCompleted, BatchCancelled, OutOfSpace, QuotaExceeded.
         """
         file = self._files_on([arrival]).get(arrival.path)
-        if file and file.status == Status.STORED:
+        if file and file.status == IngestFile.Status.STORED:
             if arrival.length not in (None, file.size_bytes):
                 raise PathTaken
             arrival.compared = True
@@ -97,6 +95,8 @@ class FileGroup:
             refuse_when_full(self.storage)
             with storage_errors():
                 self.storage.finish_objects([arrival.object for arrival in pending])
+            for arrival in pending:
+                arrival.judge(storage=self.storage)
         except PortalError as error:
             for arrival in pending:
                 arrival.refuse(error)

@@ -102,23 +102,29 @@ class Worker:
         """Do what is due now; return False when a fault ended it early."""
         close_old_connections()
         try:
-            self._work()
+            busy = self._work()
         except (PortalError, AnyDatabaseError, OSError) as error:
             # Nothing is half done: the rows still say what is due.
             logger.warning("worker waits: %s", error)
             connections.close_all()
             self._pause = min(self._pause * 2, EXPIRE_SECONDS)
             return False
-        self._pause = POLL_SECONDS
+        self._pause = 0 if busy else POLL_SECONDS
         return True
 
     def _work(self):
-        for _ in range(FINALIZES_A_ROUND):
-            if self.stopped(0) or not finalize_again(storage=self.storage, limit=1, hurried=self._hurried):
+        """Do what is due now; return whether more finalizes may wait than one round takes up."""
+        worked = 0
+        while worked < FINALIZES_A_ROUND and not self.stopped(0):
+            if not finalize_again(storage=self.storage, limit=1, hurried=self._hurried):
                 break
+            worked += 1
+        if not self.stopped(0) and self.now() >= self._clean_at:
+            self._clean()
+        return worked == FINALIZES_A_ROUND
+
+    def _clean(self):
         now = self.now()
-        if self.stopped(0) or now < self._clean_at:
-            return
         sweep = now >= self._sweep_at
         self._clean_at = now + EXPIRE_SECONDS
         self._sweep_at = now + SWEEP_SECONDS if sweep else self._sweep_at

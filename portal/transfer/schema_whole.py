@@ -23,9 +23,10 @@ PROBLEMS = {
     405: "Another method.",
     408: "The body came too slowly.",
     413: "`file_too_large`: more than `max_file_size_bytes`.",
+    422: "`content_type_refused`, `scan_refused`: the portal does not take this content; nothing was stored.",
     429: QUOTA_EXCEEDED,
     500: "A fault of the portal; the request id finds it in the log.",
-    503: "The storage or the database does not answer.",
+    503: "The storage or the database does not answer; `scanner_unavailable`: the scanner gives no verdict.",
     507: "The storage is full.",
 }
 PUT_PROBLEMS = PROBLEMS | {
@@ -35,7 +36,7 @@ PUT_PROBLEMS = PROBLEMS | {
 }
 POST_PROBLEMS = {status: text for status, text in PROBLEMS.items() if status != 405} | {
     409: "`idempotency_in_progress`: the first request with this key is still running.",
-    422: "`idempotency_key_reused`: the key was sent before with another request.",
+    422: "`idempotency_key_reused`: sent before with another request. `content_type_refused`, `scan_refused`.",
 }
 
 MANY_PROBLEMS = {

@@ -122,7 +122,8 @@ class SessionFinalize(APIView):
         "POST": {
             400: "`missing_parts`, with their ranges; the session stays open. Or `digest_mismatch`.",
             409: "`session_closed`: it was aborted or has expired.",
-            422: "`sha256_mismatch`, `bytes_damaged`, `storage_error`: the file is FAILED.",
+            422: "`sha256_mismatch`, `content_type_refused`, `scan_refused`, `scan_error`, `bytes_damaged`, "
+            "`storage_error`: the file is FAILED.",
         }
     }
 
