@@ -81,8 +81,8 @@ class LoopDisk:
         return str(self.path) in (line.split()[1] for line in lines)
 
     def read_only(self, yes=True):
-        """Take the right to write from everybody, or give it back."""
-        _run("mount", "-o", f"remount,{'ro' if yes else 'rw'}", self.path)
+        """Take the right to write from everybody, or give it back; raises CalledProcessError where a file is in use."""
+        subprocess.run(["mount", "-o", f"remount,{'ro' if yes else 'rw'}", self.path], check=True)
 
     def cut_power(self):
         """Let all be lost that is not on the device; from now on every call to this file system fails."""

@@ -39,13 +39,16 @@ class Stage:
 
 
 @contextlib.contextmanager
-def set_stage(place, *, kind=LoopDisk, database_there=False, **env):
-    """Give a Stage whose bytes lie on a disk of 64 MiB, and its SQLite database too if `database_there`."""
+def set_stage(place, *, kind=LoopDisk, database_there=False, counts_there=True, **env):
+    """Give a Stage whose bytes lie on a disk of 64 MiB, its SQLite database too if `database_there`, and its counts."""
     folder, database, log = place
     with contextlib.ExitStack() as stack:
         disk = stack.enter_context(kind(folder, megabytes=64))
         url = stack.enter_context(new_database(database, disk.path if database_there else folder))
         portal = MortalPortal(disk.path / "data", database_url=url, env=env)
+        if not counts_there:
+            (folder / "metrics").mkdir()
+            (portal.data_dir / "metrics").symlink_to(folder / "metrics")
         # What it says is for us, and not on a disk that is full.
         portal.log = folder / "server.log"
         stack.enter_context(portal)
@@ -124,7 +127,8 @@ def database_is_full(place):
 
 def disk_is_read_only(place):
     """The disk of the bytes becomes read-only, as ext4 makes itself after an error, and can be written again."""
-    with set_stage(place) as stage:
+    # No disk can be made read-only on which a file is open to be written, as that of the counts is.
+    with set_stage(place, counts_there=False) as stage:
         stage.crowd.send_all(files=1)
         stage.crowd.finalize_all()
         stage.disk.read_only()
