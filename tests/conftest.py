@@ -12,7 +12,6 @@ from django.db import connection
 from tests.api import Api
 from tests.databases import kept_template, new_database
 from tests.needs import need_tool
-from tests.rounds import FULL
 from tests.s3 import CREDENTIALS, S3Server
 from tests.samples import make_caller
 from tests.server import LiveServer
@@ -20,13 +19,13 @@ from tests.strict import StrictStorage
 
 DATA_DIR = pytest.StashKey[Path]()
 TESTS = Path(__file__).resolve().parent
-#: What the quick run does on one database alone: it would find the same on the other.
-ONCE = (
-    *("boot/", "canary/", "client/", "design/", "docs/", "examples/", "runner/", "schema/", "serializers/", "storage/"),
-    *("e2e/", "transfer/", "services/s3/test_faults.py", "test_admin_browser.py", "test_tallies.py"),
+#: What takes longest begins first, so that no process of the run has much left to do when the others are done.
+LONGEST = (
+    *("crashes/test_soak.py", "schema/test_fuzzing.py", "crashes/test_every_call.py", "services/s3/test_faults.py"),
+    *("crashes/test_nodes.py", "crashes/test_kills.py", "crashes/test_power_cuts.py", "crashes/test_full_disks.py"),
+    *("e2e/test_run_portal.py", "boot/test_graceful.py", "transfer/test_many.py", "e2e/test_s3.py"),
+    *("test_admin_search.py", "test_admin.py", "canary/test_canary.py", "test_tenancy.py"),
 )
-#: What takes long and is about many processes on one database.
-ON_POSTGRESQL = ("crashes/test_nodes.py", "crashes/test_soak.py")
 
 
 def pytest_configure(config):
@@ -43,14 +42,10 @@ def pytest_unconfigure(config):
         shutil.rmtree(config.stash[DATA_DIR], ignore_errors=True)
 
 
-def pytest_collection_modifyitems(config, items):
-    """In the quick run of everything leave out, on each database, what the other one's run has as well."""
-    if FULL or config.args_source.name == "ARGS":
-        return
-    elsewhere = ONCE if settings.DATABASES["default"]["ENGINE"].endswith("postgresql") else ON_POSTGRESQL
-    left_out = [item for item in items if item.path.relative_to(TESTS).as_posix().startswith(elsewhere)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+def pytest_collection_modifyitems(items):
+    """Put the longest files first, and leave the order as it is otherwise."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_report_header():

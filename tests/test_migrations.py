@@ -1,30 +1,16 @@
 """Migrations: forwards, back to nothing and forwards again, on this run's database; and none is missing."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 from django.core.management import call_command
 
-from tests.server import OURS, ROOT
+from tests.databases import run_command
 
 
 @pytest.fixture
-def manage(fresh_database, tmp_path):
-    """`manage(…)` runs manage.py with a new, empty database and gives what it says; `manage.url` is the database."""
+def manage(fresh_database):
+    """`manage(…)` runs a command of manage.py on a new, empty database and gives what it says."""
     with fresh_database(empty=True) as url:
-        env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        env |= {"DJANGO_CONFIGURATION": "Dev", "PORTAL_DATA_DIR": str(tmp_path), "DATABASE_URL": url}
-        env |= {"DJANGO_SETTINGS_MODULE": "boot.settings"}
-
-        def manage(*arguments):
-            command = [sys.executable, ROOT / "manage.py", *arguments]
-            done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
-
-        yield manage
+        yield lambda *arguments: run_command(url, *arguments)
 
 
 #: Everything that the database keeps of our tables, as text, in a fixed order.

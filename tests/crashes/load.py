@@ -14,11 +14,14 @@ PAUSE_SECONDS = 0.05
 
 
 class Client(threading.Thread):
-    """One client with two connections; `settle()` makes it finish what is open and begin nothing new."""
+    """One client with two connections, which thinks for `pause` seconds after each step.
 
-    def __init__(self, name, url, token, *, log, dice, batch_id):
+    `settle()` makes it finish what is open and begin nothing new.
+    """
+
+    def __init__(self, name, url, token, *, log, dice, batch_id, pause=0):
         super().__init__(name=name, daemon=True)
-        self.log, self.dice, self.batch_id = log, dice, batch_id
+        self.log, self.dice, self.batch_id, self.pause = log, dice, batch_id, pause
         self.calls = [Calls(url, token, log), Calls(url, token, log)]
         self.open, self.kept = [], []
         self._settling, self._stop_now = threading.Event(), threading.Event()
@@ -42,8 +45,7 @@ class Client(threading.Thread):
                 except Exception:  # noqa: BLE001 - a thread that dies silently would judge nothing
                     self.log.fault(f"{self.name} broke:\n{traceback.format_exc()}")
                     return
-                if again:
-                    self._stop_now.wait(PAUSE_SECONDS)
+                self._stop_now.wait(PAUSE_SECONDS if again else self.pause)
         for calls in self.calls:
             calls.line.close()
 

@@ -6,6 +6,7 @@ A kill point costs a fork instead of a start, and everything happens in one thre
 is the N-th of the next.
 """
 
+import gc
 import importlib
 import os
 import signal
@@ -41,6 +42,9 @@ def main():
     configurations.setup()
     doors = importlib.import_module("tests.crashes.doors")
     importlib.import_module("boot.urls")
+    # What every child would load again, and have its garbage collector look at again.
+    doors.ask("GET", "/healthz", b"", {})
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for _ in sys.stdin:
         if os.fork() == 0:

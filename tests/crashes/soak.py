@@ -88,8 +88,8 @@ def hold_of(pid, at):
     return Sample(at, resident, descriptors)
 
 
-def run_soak(folder, database_url, *, seconds, clients, seed, progress=lambda line: None):
-    """Run the load for so long on a portal of its own and return the Soak."""
+def run_soak(folder, database_url, *, seconds, clients, seed, pause=0, progress=lambda line: None):
+    """Run the load for so long on a portal of its own, clients thinking for `pause` seconds; return the Soak."""
     dice, hit = random.Random(f"{seed} soak"), Counter()
 
     def misbehave(kinds, otherwise):
@@ -109,8 +109,9 @@ def run_soak(folder, database_url, *, seconds, clients, seed, progress=lambda li
         line = Line(portal.url, token, log.fault, TRY_AGAIN)
         judge = Judge(portal, line, log)
         batch_id = line.ask("POST", "/batches", {"name": "soak"}).members["id"]
+        shared = {"log": log, "batch_id": batch_id, "pause": pause}
         crowd = [
-            Client(f"client {n}", proxy.endpoint, token, log=log, dice=random.Random(f"{seed} {n}"), batch_id=batch_id)
+            Client(f"client {n}", proxy.endpoint, token, dice=random.Random(f"{seed} {n}"), **shared)
             for n in range(clients)
         ]
         found = Soak(seconds, log.faults, log.done, Counter(), hit, samples={SERVER: [], WORKER: []})

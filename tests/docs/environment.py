@@ -1,6 +1,7 @@
 """What the project reads from the environment, found in its code, Makefile and compose.yaml."""
 
 import ast
+import functools
 import re
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ class Setting:
     from_file: bool
 
 
+@functools.cache
 def settings():
     """Return the settings that the portal reads, by name."""
     found = {}

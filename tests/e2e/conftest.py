@@ -15,9 +15,12 @@ START_SECONDS = 90
 
 
 @contextlib.contextmanager
-def portal_runner(folder, fresh_database):
-    """Give a function that starts run_portal in `folder`; it returns `(process, its words)`."""
-    with fresh_database(empty=True) as url:
+def portal_runner(folder, fresh_database, *, empty):
+    """Give a function that starts run_portal in `folder`, on a database that is `empty` or not.
+
+    It returns `(process, words)`.
+    """
+    with fresh_database(empty=empty) as url:
         server = LiveServer(folder, database_url=url)
         started = []
 
@@ -45,16 +48,23 @@ def portal_runner(folder, fresh_database):
 
 
 @pytest.fixture
+def running_first(tmp_path, fresh_database):
+    """Give a function that starts run_portal in a folder of this test, from nothing; it returns `(process, words)`."""
+    with portal_runner(tmp_path, fresh_database, empty=True) as start:
+        yield start
+
+
+@pytest.fixture
 def running(tmp_path, fresh_database):
-    """Give a function that starts run_portal in a folder of this test; it returns `(process, its words)`."""
-    with portal_runner(tmp_path, fresh_database) as start:
+    """The same, but the tables are there already."""
+    with portal_runner(tmp_path, fresh_database, empty=False) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory, fresh_database):
     """What run_portal says of a portal, server and worker, that runs for the tests of a module."""
-    with portal_runner(tmp_path_factory.mktemp("portal"), fresh_database) as start:
+    with portal_runner(tmp_path_factory.mktemp("portal"), fresh_database, empty=False) as start:
         process, text = start()
         assert process.poll() is None, text
         yield text

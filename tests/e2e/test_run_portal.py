@@ -23,21 +23,21 @@ def printed_shell(text):
     return re.search(r"paste this into a shell\):\n(.*)\nCtrl-C", text, re.DOTALL).group(1)
 
 
-def test_the_printed_curl_stores_a_file(running, need):
+def test_the_printed_curl_stores_a_file(running_first, need):
     need("curl")
-    _, text = running("--no-worker")
+    _, text = running_first("--no-worker")
     done = subprocess.run(["sh", "-e", "-c", printed_shell(text)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     file = json.loads(done.stdout.splitlines()[-1])
     assert (file["status"], file["size_bytes"]) == ("STORED", 14)
 
 
-def test_the_password_of_the_admin_is_shown_on_the_first_run_alone(running):
-    process, first = running("--no-worker")
+def test_the_password_of_the_admin_is_shown_on_the_first_run_alone(running_first):
+    process, first = running_first("--no-worker")
     assert re.search(r"/admin/   admin / \S{16,}", first)
     process.terminate()
     assert process.wait(30) == 0
-    _, second = running("--no-worker")
+    _, second = running_first("--no-worker")
     assert "admin / " not in second
 
 
