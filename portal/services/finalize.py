@@ -6,7 +6,7 @@ import time
 from django.conf import settings
 
 from portal import exceptions
-from portal.exceptions import MissingParts, NotFound, SessionClosed, StatusConflict
+from portal.exceptions import FAILURES, MissingParts, NotFound, SessionClosed, StatusConflict
 from portal.models import UploadSession
 from portal.services.assemble import work_claim, work_claims
 from portal.services.claims import claim_session, take_over
@@ -29,19 +29,6 @@ MANY_SECONDS = 20
 GROUP = 64
 _slots = threading.BoundedSemaphore(2)
 _waiters = threading.BoundedSemaphore(4)
-
-#: The errors that a FAILED session is answered with again.
-FAILURES = {
-    error.code: error
-    for error in (
-        exceptions.Sha256Mismatch,
-        exceptions.BytesDamaged,
-        exceptions.StorageError,
-        exceptions.ContentTypeRefused,
-        exceptions.ScanRefused,
-        exceptions.ScanError,
-    )
-}
 
 
 def finalize_session(session, *, storage):

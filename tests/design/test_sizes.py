@@ -16,7 +16,6 @@ LIMIT = 200
 #: Longer, and why that is better than two files.
 LONGER = {
     "boot/settings.py": "one table of settings, read from top to bottom",
-    "portal/exceptions.py": "one tree: every error is found in one place",
 }
 #: How much longer those may be.
 LONGEST = 300

@@ -4,7 +4,6 @@ import ast
 
 from portal import exceptions, problems
 from portal.services.accounts import AdminNameTaken
-from portal.services.finalize import FAILURES
 from portal.views.errors import CODES
 from tests.design.modules import called_name, nodes
 from tests.docs.pages import backticked, named, read, rows, section
@@ -72,7 +71,7 @@ def test_every_code_that_a_file_fails_with_is_described():
         for keyword in call.keywords
         if keyword.arg == "code" and isinstance(keyword.value, ast.Constant)
     }
-    raised = set(FAILURES)
+    raised = set(exceptions.FAILURES)
     described = {named(row[0]) for row in rows(section(PAGE, "Why a file is FAILED"))}
     assert described == literal | raised
 

@@ -1,96 +1,6 @@
-"""Every error that the portal names: one tree, each leaf with a `code` that never changes.
+"""Why a call is refused, by kind."""
 
-The first level is the kind of error; `portal/problems.py` gives each kind its HTTP status, so that a service
-never knows one. `detail` is for people, `code` for programs, `extra` holds further members of the answer.
-"""
-
-
-class PortalError(Exception):
-    """The root of the tree; never raised itself."""
-
-    code = "error"
-    detail = "The request could not be carried out."
-    #: Seconds after which the same request is worth another try; None when waiting does not help.
-    retry_after: int | None = None
-
-    def __init__(self, detail=None, **extra):
-        self.detail = detail or self.detail
-        self.extra = extra
-        super().__init__(self.detail)
-
-
-# Kinds
-
-
-class Invalid(PortalError):
-    """The request itself is wrong; `errors` lists what is wrong with which field."""
-
-    code = "invalid"
-    detail = "The request is not valid."
-
-
-class NotAuthenticated(PortalError):
-    code = "not_authenticated"
-    detail = "Send 'Authorization: Bearer <token>' with a token that is valid."
-
-
-class Forbidden(PortalError):
-    code = "forbidden"
-    detail = "This is not allowed."
-
-
-class NotFound(PortalError):
-    """It does not exist, or it is somebody else's: the two cannot be told apart."""
-
-    code = "not_found"
-    detail = "There is nothing here that you can see."
-
-
-class Conflict(PortalError):
-    code = "conflict"
-
-
-class TooLarge(PortalError):
-    code = "body_too_large"
-    detail = "The body is larger than this endpoint takes."
-
-
-class LengthMissing(PortalError):
-    code = "length_required"
-    detail = "Send the body with a Content-Length."
-
-
-class Unprocessable(PortalError):
-    code = "unprocessable"
-
-
-class TooSlow(PortalError):
-    code = "request_timeout"
-    detail = "The body came too slowly."
-
-
-class BadRange(PortalError):
-    code = "range_not_satisfiable"
-    detail = "The range lies outside the file."
-
-
-class TooMany(PortalError):
-    code = "too_many_requests"
-    retry_after = 60
-
-
-class Unavailable(PortalError):
-    """A part of the portal does not answer; nothing was changed and waiting helps."""
-
-    code = "unavailable"
-    retry_after = 5
-
-
-class OutOfSpace(PortalError):
-    code = "insufficient_storage"
-    detail = "The storage is full."
-    retry_after = 60
-
+from portal.exceptions.kinds import Conflict, Forbidden, Invalid, TooLarge, TooMany, Unavailable, Unprocessable
 
 # Invalid
 
@@ -234,23 +144,6 @@ class IdempotencyKeyReused(Unprocessable):
     detail = "This Idempotency-Key was sent before, with another request."
 
 
-class Sha256Mismatch(Unprocessable):
-    code = "sha256_mismatch"
-    detail = "The bytes do not have the SHA-256 that was declared; the file is FAILED."
-
-
-class ContentTypeRefused(Unprocessable):
-    """`found` is the media type that the bytes have."""
-
-    code = "content_type_refused"
-    detail = "Content of this type is not taken here."
-
-
-class ScanRefused(Unprocessable):
-    code = "scan_refused"
-    detail = "The scanner refused the content."
-
-
 # TooMany
 
 
@@ -294,21 +187,3 @@ class DatabaseUnavailable(Unavailable):
 class ServerBusy(Unavailable):
     code = "server_busy"
     detail = "The server holds as many requests as it can."
-
-
-# Failures that a file ends with: stored as `error.code`, raised again by a second finalize
-
-
-class BytesDamaged(Unprocessable):
-    code = "bytes_damaged"
-    detail = "Bytes that were stored cannot be read back as they came."
-
-
-class StorageError(Unprocessable):
-    code = "storage_error"
-    detail = "The storage failed until the session's lifetime ran out."
-
-
-class ScanError(Unprocessable):
-    code = "scan_error"
-    detail = "The scanner gave no verdict until the session's lifetime ran out."
