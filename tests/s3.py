@@ -87,11 +87,18 @@ class S3Server:
         except self.client.exceptions.NoSuchUpload:
             return []  # so rclone's server says that there is none
 
+    def keys(self, bucket):
+        """Return the keys of a bucket."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+
+    def read(self, bucket, key):
+        """Return the bytes of one object."""
+        return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
     def objects(self, bucket):
         """Return `{key: bytes}` of a bucket."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
-        return {key: self.client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+        return {key: self.read(bucket, key) for key in self.keys(bucket)}
 
     def _command(self, port):
         if self.kind == "ministack":

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -95,12 +96,15 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class FaultProxy:
-    """A context manager; `endpoint` is its address, `plan(n, method, path)` gives the fault of its n-th request."""
+    """A context manager; `endpoint` is its address, `plan(n, method, path)` gives the fault of its n-th request.
+
+    `requests` holds each one's method and path, `hit` how often each fault was done to one.
+    """
 
     def __init__(self, endpoint):
         self.store = urlsplit(endpoint).netloc
         self.plan = lambda number, method, path: None
-        self.requests, self.sent_bytes, self._mutex = [], 0, threading.Lock()
+        self.requests, self.hit, self.sent_bytes, self._mutex = [], Counter(), 0, threading.Lock()
 
     def __enter__(self):
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -122,12 +126,15 @@ class FaultProxy:
         with self._mutex:
             self.requests.append((method, path))
             self.sent_bytes += size
-            return self.plan(len(self.requests) - 1, method, path)
+            fault = self.plan(len(self.requests) - 1, method, path)
+            self.hit += Counter([fault] if fault else [])
+            return fault
 
     def misbehave(self, seed, share):
-        """From now on, do one of FAULTS to a `share` of the requests, by the dice of `seed`."""
+        """From now on, do one of FAULTS to one of the next ten requests and to a `share` of all, as `seed` has it."""
         dice = random.Random(seed)
-        self.plan = lambda number, method, path: dice.choice(FAULTS) if dice.random() < share else None
+        sure = len(self.requests) + dice.randrange(10)
+        self.plan = lambda number, *_: dice.choice(FAULTS) if number == sure or dice.random() < share else None
 
     def behave(self):
         """From now on, pass everything on."""
