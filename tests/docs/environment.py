@@ -32,6 +32,7 @@ def settings():
     return found
 
 
+@functools.cache
 def variables_of_tests():
     """Return the variables of ours that the tests ask for."""
     calls = [call for _, call in nodes(ast.Call, "tests") if _asks_environ(call) and _names_variable(call)]
@@ -39,6 +40,7 @@ def variables_of_tests():
     return {name for name in names if name.startswith("PORTAL_TEST_") or name == "CI"}
 
 
+@functools.cache
 def variables_of_the_client():
     """Return the variables of ours that the client's package asks for."""
     found = set()
