@@ -1,6 +1,8 @@
 """Deliveries: made for each event and endpoint, claimed when due, and what came of each attempt."""
 
 import random
+import time
+from collections import Counter
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -21,11 +23,14 @@ Status = Delivery.Status
 
 #: Longer than any attempt takes, so that two workers never send the same one under one claim.
 LEASE = timedelta(seconds=60)
-#: Events handed to the endpoint of the environment in one transaction; to one of an owner's.
+#: Events handed to the endpoint of the environment in one transaction; to one of an owner's: about what it is sent in
+#: a round.
 BLOCK = 500
-BLOCK_OF_OWNERS = 100
-#: Endpoints of owners that have their turn in one round: whoever waits for the end of it waits for no more.
+BLOCK_OF_OWNERS = 20
+#: Endpoints of owners that have their turn in one round, and after how long none begins its own: whoever waits for the
+#: end of the round, such as what is due for the environment, waits for no more.
 TURNS = 10
+TURNS_SECONDS = 0.05
 #: Attempts that a delivery remembers.
 HISTORY = 20
 
@@ -37,13 +42,13 @@ class Turns:
         self.last = UUID(int=0)
 
     def next_of(self, rows):
-        """Return up to TURNS endpoints of a queryset, those first that come after who had the last turn."""
+        """Yield up to TURNS endpoints of a queryset, those first that come after who had the last turn."""
         rows = rows.order_by("pk")
         chosen = list(rows.filter(pk__gt=self.last)[:TURNS])
         chosen += rows.filter(pk__lte=self.last)[: TURNS - len(chosen)]
-        if chosen:
-            self.last = chosen[-1].pk
-        return chosen
+        for endpoint in chosen:
+            self.last = endpoint.pk
+            yield endpoint
 
 
 def hand_out(turns=None):
@@ -55,8 +60,12 @@ def hand_out(turns=None):
     made twice.
     """
     behind = active_endpoints().filter(not_handed(OutboxEvent.objects.all()))
-    done = sum(_hand_to(endpoint) for endpoint in behind.filter(owner=None))
-    return done + sum(_hand_to(endpoint) for endpoint in (turns or Turns()).next_of(behind.filter(owner__isnull=False)))
+    done, until = sum(_hand_to(endpoint) for endpoint in behind.filter(owner=None)), time.monotonic() + TURNS_SECONDS
+    for endpoint in (turns or Turns()).next_of(behind.filter(owner__isnull=False)):
+        done += _hand_to(endpoint)
+        if time.monotonic() > until:
+            break
+    return done
 
 
 def _hand_to(endpoint):
@@ -82,22 +91,28 @@ def endpoints_with_due():
     return list(active_endpoints().filter(Exists(due)).order_by("id"))
 
 
-def claim_due(endpoint, *, limit):
-    """Claim up to `limit` deliveries that are due for `endpoint`, the oldest first; return them with their events.
+def claim_due(endpoints, limit_of):
+    """Claim deliveries that are due for each of `endpoints`, the oldest first; return them with their events.
 
-    The claim is a lease on the database's clock: whoever dies with it leaves them due again when it has run out.
+    One transaction for all of them: a worker beside many endpoints that fail would do little but commit. At most
+    `limit_of(endpoint, claimed)` for each; `claimed` counts those so far by endpoint id. The claim is a lease on the
+    database's clock: whoever dies with it leaves them due again when it has run out.
     """
-    token = uuid4()
+    token, chosen, claimed = uuid4(), [], Counter()
     with write_transaction():
-        due = Delivery.objects.due().filter(endpoint=endpoint).order_by("due_at")
-        # Where rows can be locked, two workers look past each other's; elsewhere there is one writer at a time.
-        chosen = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+        for endpoint in endpoints:
+            if (limit := limit_of(endpoint, claimed)) > 0:
+                due = Delivery.objects.due().filter(endpoint=endpoint).order_by("due_at")
+                # Where rows can be locked, two workers look past each other's; elsewhere there is one writer at a time.
+                found = due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit]
+                chosen += found
+                claimed[endpoint.pk] += len(found)
         if not chosen:
             return []
         # They are held since: what else must be true of them was just seen.
         Delivery.objects.filter(pk__in=chosen).update(claim_token=token, due_at=Now() + LEASE)
-    claimed = Delivery.objects.filter(pk__in=chosen, claim_token=token)
-    return list(claimed.select_related("event", "endpoint").order_by("id"))
+    ours = Delivery.objects.filter(pk__in=chosen, claim_token=token)
+    return list(ours.select_related("event", "endpoint").order_by("id"))
 
 
 def message_of(delivery):

@@ -102,24 +102,23 @@ class Dispatcher:
         return hand_out(self._turns)
 
     def _send_due(self):
-        sent = 0
-        endpoints = endpoints_with_due()
+        under_way = Counter(delivery.endpoint_id for delivery in self._under_way.values())
+        endpoints = [endpoint for endpoint in endpoints_with_due() if self._free_slots_of(endpoint.pk, under_way) > 0]
+        if not endpoints:
+            return 0
         random.shuffle(endpoints)  # whoever comes last may find no slot; it is not always the same one
-        for endpoint in endpoints:
-            free = self._free_slots_of(endpoint.pk)
-            for delivery in claim_due(endpoint, limit=free) if free > 0 else ():
-                attempt = self._threads.submit(self.runner.send, target_of(endpoint), message_of(delivery))
-                self._under_way[attempt] = delivery
-                sent += 1
-        return sent
+        claimed = claim_due(endpoints, lambda endpoint, more: self._free_slots_of(endpoint.pk, under_way + more))
+        for delivery in claimed:
+            attempt = self._threads.submit(self.runner.send, target_of(delivery.endpoint), message_of(delivery))
+            self._under_way[attempt] = delivery
+        return len(claimed)
 
-    def _free_slots_of(self, endpoint_id):
+    def _free_slots_of(self, endpoint_id, under_way):
         """Those that are slow or dead have few, also all of them together, so that the others find some."""
-        under_way = [delivery.endpoint_id for delivery in self._under_way.values()]
-        taken, left = under_way.count(endpoint_id), SLOTS - len(under_way)
+        taken, left = under_way[endpoint_id], SLOTS - under_way.total()
         if endpoint_id in self._steady:
             return min(SLOTS_OF_ONE - taken, left)
-        unsteady = sum(other not in self._steady for other in under_way)
+        unsteady = sum(count for other, count in under_way.items() if other not in self._steady)
         return min(SLOTS_OF_UNSTEADY - taken, SLOTS_OF_ALL_UNSTEADY - unsteady, left)
 
     def _record(self):

@@ -13,7 +13,7 @@ from portal.services.deliveries import Turns, claim_due, delay_after, endpoints_
 from portal.services.endpoints import note_environment
 from portal.services.events import number_events
 from tests.samples import store_file
-from tests.services.situations import set_columns
+from tests.services.situations import seen_transactions, set_columns
 
 GOOD, BAD = Outcome(status_code=200, milliseconds=3), Outcome(error="timeout")
 
@@ -76,7 +76,7 @@ def handed():
 def test_a_backlog_is_handed_out_a_block_at_a_time_in_turn_and_that_of_the_environment_comes_first(
     ann, bob, storage, endpoint, monkeypatch
 ):
-    for name, value in {"TURNS": 2, "BLOCK": 4, "BLOCK_OF_OWNERS": 1}.items():
+    for name, value in {"TURNS": 2, "TURNS_SECONDS": 60, "BLOCK": 4, "BLOCK_OF_OWNERS": 1}.items():
         monkeypatch.setattr(deliveries, name, value)
     busy, (quiet,), turns = owned(ann, 3), owned(bob, 1), Turns()
     for caller in (ann, ann, ann, bob):
@@ -89,6 +89,33 @@ def test_a_backlog_is_handed_out_a_block_at_a_time_in_turn_and_that_of_the_envir
     assert handed() == Counter({endpoint.pk: 4, quiet: 1} | dict.fromkeys(busy, 1))
     assert [hand_out(turns) for _ in range(4)] == [2, 2, 2, 0]
     assert handed() == Counter({endpoint.pk: 4, quiet: 1} | dict.fromkeys(busy, 3))
+
+
+def test_when_turns_take_long_the_rest_comes_in_the_next_round_and_none_is_left_out(ann, storage, monkeypatch):
+    monkeypatch.setattr(deliveries, "TURNS_SECONDS", 0)
+    first, second = owned(ann, 2)
+    store_file(ann, storage)
+    number_events()
+    turns = Turns()
+    assert (hand_out(turns), handed()) == (1, Counter([first]))
+    assert (hand_out(turns), handed()) == (1, Counter([first, second]))
+
+
+def test_what_is_due_for_many_endpoints_is_claimed_in_one_transaction(ann, storage, monkeypatch):
+    monkeypatch.setattr(deliveries, "TURNS_SECONDS", 60)
+    first, second, third = owned(ann, 3)
+    make_events(ann, storage, 3)
+    seen = []
+
+    def limit_of(endpoint, claimed):
+        seen.append(dict(claimed))
+        return {first: 2, second: 0, third: 9}[endpoint.pk]
+
+    with seen_transactions() as transactions:
+        claimed = claim_due(Endpoint.objects.order_by("pk"), limit_of)
+    assert len(transactions) == len(transactions[0]) == 1
+    assert Counter(row.endpoint_id for row in claimed) == {first: 2, third: 3}
+    assert seen == [{}, {first: 2}, {first: 2}]
 
 
 def test_who_looked_before_another_worker_handed_out_makes_none_twice(ann, storage, endpoint):
@@ -108,19 +135,19 @@ def test_while_the_setting_is_gone_nothing_is_due(ann, storage, endpoint, settin
 
 def test_what_is_claimed_is_nobody_elses_until_the_lease_runs_out(ann, storage, endpoint):
     make_events(ann, storage, 3)
-    first = claim_due(endpoint, limit=2)
-    second = claim_due(endpoint, limit=2)
-    assert [len(first), len(second), len(claim_due(endpoint, limit=2))] == [2, 1, 0]
+    first = claim_due([endpoint], lambda *_: 2)
+    second = claim_due([endpoint], lambda *_: 2)
+    assert [len(first), len(second), len(claim_due([endpoint], lambda *_: 2))] == [2, 1, 0]
     assert 50 < seconds_until_due(first[0]) <= 60
     assert endpoints_with_due() == []
     set_columns(first[0], due_at=Now() - timedelta(seconds=1))
-    assert [row.pk for row in claim_due(endpoint, limit=2)] == [first[0].pk]
+    assert [row.pk for row in claim_due([endpoint], lambda *_: 2)] == [first[0].pk]
     assert record_outcomes([(first[0], GOOD)]) == [None]
 
 
 def test_a_success_ends_it(ann, storage, endpoint):
     make_events(ann, storage)
-    (claimed,) = claim_due(endpoint, limit=9)
+    (claimed,) = claim_due([endpoint], lambda *_: 9)
     assert record_outcomes([(claimed, GOOD)]) == ["DELIVERED"]
     row = Delivery.objects.get()
     assert (row.status, row.attempts, row.claim_token, row.due_at) == ("DELIVERED", 1, None, None)
@@ -133,7 +160,7 @@ def test_a_failure_waits_longer_each_time_and_the_last_one_is_dead(ann, storage,
     make_events(ann, storage)
     waits = []
     for _ in range(4):
-        (claimed,) = claim_due(endpoint, limit=1)
+        (claimed,) = claim_due([endpoint], lambda *_: 1)
         record_outcomes([(claimed, BAD)])
         if claimed.status == "PENDING":
             waits.append(seconds_until_due(claimed))
@@ -142,14 +169,14 @@ def test_a_failure_waits_longer_each_time_and_the_last_one_is_dead(ann, storage,
     assert 4 < waits[0] < 8 < 9 < waits[1] < 16 < 19 < waits[2] < 31
     row = Delivery.objects.get()
     assert (row.status, row.attempts, len(row.history), row.due_at) == ("DEAD", 4, 4, None)
-    assert claim_due(endpoint, limit=1) == []
+    assert claim_due([endpoint], lambda *_: 1) == []
 
 
 def test_only_the_last_attempts_are_remembered(ann, storage, endpoint, settings):
     settings.PORTAL_OUTBOX_MAX_ATTEMPTS = 99
     make_events(ann, storage)
     for number in range(25):
-        (claimed,) = claim_due(endpoint, limit=1)
+        (claimed,) = claim_due([endpoint], lambda *_: 1)
         record_outcomes([(claimed, Outcome(status_code=500 + number))])
         Delivery.objects.update(due_at=Now() - timedelta(seconds=1))
     row = Delivery.objects.get()
@@ -158,7 +185,7 @@ def test_only_the_last_attempts_are_remembered(ann, storage, endpoint, settings)
 
 def test_a_receiver_that_is_gone_is_sent_nothing_more_until_it_is_another(ann, storage, endpoint, settings):
     make_events(ann, storage, 2)
-    (claimed,) = claim_due(endpoint, limit=1)
+    (claimed,) = claim_due([endpoint], lambda *_: 1)
     assert record_outcomes([(claimed, Outcome(status_code=410))]) == ["PENDING"]
     assert Endpoint.objects.get().status == "DISABLED"
     assert endpoints_with_due() == []
@@ -172,7 +199,7 @@ def test_a_receiver_that_is_gone_is_sent_nothing_more_until_it_is_another(ann, s
 
 def test_two_answers_of_gone_at_once_disable_it_once(ann, storage, endpoint):
     make_events(ann, storage, 2)
-    claimed = claim_due(endpoint, limit=2)
+    claimed = claim_due([endpoint], lambda *_: 2)
     record_outcomes([(row, Outcome(status_code=410)) for row in claimed])
     assert Endpoint.objects.get().status == "DISABLED"
 

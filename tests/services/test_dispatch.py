@@ -112,6 +112,21 @@ def test_a_steady_endpoint_takes_its_share_of_the_slots_and_any_other_takes_one(
     assert ours.run_once()["delivered"] == 20
 
 
+def test_while_no_slot_is_free_nobody_claims(ann, storage, monkeypatch):
+    for _ in range(2):
+        store_file(ann, storage)
+    gate = Gate()
+    ours = dispatcher(MemoryRunner(gate))
+    number_events()
+    ours.round()
+    wait_until(lambda: gate.waiting == 1)
+    with monkeypatch.context() as watched:
+        watched.setattr(dispatch, "claim_due", failing(AssertionError("claimed")))
+        assert ours.round()
+    gate.open.set()
+    assert ours.run_once()["delivered"] == 2
+
+
 def test_dead_endpoints_take_half_of_the_slots_and_a_steady_one_finds_its_own(ann, storage, settings):
     settings.PORTAL_RUNNER_ENDPOINT = ""
     rows = [Endpoint(url=f"https://{number}.example.org/") for number in range(40)]

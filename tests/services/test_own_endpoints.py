@@ -94,7 +94,7 @@ def test_a_replay_goes_to_those_who_hear_the_event_alone(ann, bob, storage):
     endpoint = create_endpoint(ann, URL)
     store_file(ann, storage)
     heard()
-    claim_due(endpoint, limit=9)
+    claim_due([endpoint], lambda *_: 9)
     Delivery.objects.update(status="DELIVERED", due_at=None, claim_token=None)
     assert replay_event(OutboxEvent.objects.get()) == [endpoint]
     assert endpoints_with_due() == [endpoint]

@@ -36,7 +36,7 @@ def event(ann, storage, endpoint):
 
 def send(endpoint, **outcome):
     """Send what is due, with this outcome; return the events' ids."""
-    claimed = claim_due(endpoint, limit=9)
+    claimed = claim_due([endpoint], lambda *_: 9)
     record_outcomes([(delivery, Outcome(**outcome)) for delivery in claimed])
     return [delivery.event_id for delivery in claimed]
 
@@ -61,7 +61,7 @@ def test_one_that_waits_is_due_at_once(event, endpoint):
 
 
 def test_one_that_is_under_way_is_left_to_who_sends_it(event, endpoint):
-    (claimed,) = claim_due(endpoint, limit=1)
+    (claimed,) = claim_due([endpoint], lambda *_: 1)
     replay_event(event)
     assert endpoints_with_due() == []
     assert record_outcomes([(claimed, Outcome(status_code=200))]) == ["DELIVERED"]
