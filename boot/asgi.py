@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from contextlib import nullcontext
 
 import configurations
 import structlog
@@ -21,7 +22,7 @@ from boot.logs import TOKEN  # noqa: E402
 from boot.proxies import apply_forwarded  # noqa: E402
 from boot.stopping import tell_stop  # noqa: E402
 from boot.wsgi_bridge import WsgiBridge  # noqa: E402
-from portal import metrics  # noqa: E402
+from portal import metrics, tracing  # noqa: E402
 from portal.transfer.app import find_route, serve  # noqa: E402
 from portal.transfer.live import hub  # noqa: E402
 
@@ -36,6 +37,7 @@ PLACEHOLDER = re.compile(r"<[^>]+>")
 #: Of others only their number is known: whoever makes up methods or paths makes no metrics.
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 OTHER = "other"
+TRACE_HEADERS = (b"traceparent", b"tracestate")
 
 
 async def application(scope, receive, send):
@@ -48,7 +50,7 @@ async def application(scope, receive, send):
     meter = Meter(scope, receive, send)
     del receive, send
     structlog.contextvars.clear_contextvars()
-    with structlog.contextvars.bound_contextvars(request_id=meter.request_id):
+    with structlog.contextvars.bound_contextvars(request_id=meter.request_id), _span_of(scope) as tell:
         try:
             found = find_route(scope)
             meter.route = found[0].path if found else find_django_route(scope["path"])
@@ -60,6 +62,22 @@ async def application(scope, receive, send):
         finally:
             meter.end()
             meter.let_go()
+            tell(f"{meter.method} {meter.route}", http__route=meter.route, ingest__request_id=meter.request_id)
+            tell(http__response__status_code=meter.status)
+
+
+def _span_of(scope):
+    """Open the span of a request, in the trace that it came with; what is asked every few seconds has none."""
+    if scope["path"] in QUIET_PATHS:
+        return nullcontext(lambda *_, **__: None)
+    carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in TRACE_HEADERS}
+    method = method_of(scope)
+    return tracing.span(method, "SERVER", carrier=carrier, http__request__method=method)
+
+
+def method_of(scope):
+    """Return the method of a request, OTHER for one that HTTP does not know."""
+    return scope["method"] if scope["method"] in METHODS else OTHER
 
 
 def find_django_route(path):
@@ -77,8 +95,11 @@ async def _live(receive, send):
         message = await receive()
         if message["type"] == "lifespan.startup":
             metrics.tallies.share(settings.PORTAL_DATA_DIR / "metrics")
+            if settings.PORTAL_TRACING:
+                tracing.start("portal")
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
+            tracing.stop()
             return
 
 
@@ -94,7 +115,7 @@ class Meter:
     """Counts what goes in and out of one request and writes its log line; never headers, bodies or queries."""
 
     def __init__(self, scope, receive, send):
-        self.request_id = read_request_id(scope)
+        self.request_id, self.method = read_request_id(scope), method_of(scope)
         self.status, self.route = None, OTHER
         self.received = self.sent = 0
         self._scope, self._receive, self._send = scope, receive, send
@@ -127,7 +148,7 @@ class Meter:
     def end(self):
         """Count the request, and write its one line; what is asked every few seconds only at debug."""
         seconds = time.perf_counter() - self._started_at
-        method = self._scope["method"] if self._scope["method"] in METHODS else OTHER
+        method = self.method
         metrics.observe(metrics.HTTP_SECONDS, (method, self.route), seconds)
         metrics.count(
             (metrics.HTTP_REQUESTS, (method, self.route, str(self.status or OTHER)), 1),

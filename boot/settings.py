@@ -97,6 +97,9 @@ class Base(Configuration):
     PORTAL_PUBLIC_URL = environment.read("PORTAL_PUBLIC_URL").rstrip("/")
     PORTAL_TRUSTED_PROXIES = environment.read_networks("PORTAL_TRUSTED_PROXIES")
 
+    #: Spans are sent when the SDK of OpenTelemetry is told where to; its other variables are its own.
+    PORTAL_TRACING = bool(environment.read("OTEL_EXPORTER_OTLP_ENDPOINT"))
+
     DEBUG = False
     SECRET_KEY = environment.read("SECRET_KEY") or environment.kept_secret(PORTAL_DATA_DIR / "secrets" / "secret_key")
     ALLOWED_HOSTS = environment.read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")

@@ -9,6 +9,7 @@ from django.core.checks import Error, Tags, register
 from django.db import DatabaseError, connections
 from django.http.request import validate_host
 
+from portal import tracing
 from portal.inspection.base import ScannerMisconfigured
 from portal.inspection.kinds import KindsUnavailable, find_kind
 from portal.inspection.scanner import open_scanner
@@ -85,6 +86,17 @@ def check_inspection(app_configs, **options):
     if settings.PORTAL_SCANNER and not settings.PORTAL_SCANNER_TIMEOUT_SECONDS:
         problems.append(Error("PORTAL_SCANNER_TIMEOUT_SECONDS must not be 0.", id="portal.E002"))
     return problems
+
+
+@register(Tags.compatibility)
+def check_tracing(app_configs, **options):
+    """Spans that are to be sent can be."""
+    try:
+        if settings.PORTAL_TRACING:
+            tracing.load()
+    except tracing.TracingUnavailable as error:
+        return [Error(str(error), id="portal.E016")]
+    return []
 
 
 @register(Tags.files, deploy=True)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from portal.runner.addresses import find_addresses, may_be_called
 from portal.runner.base import Outcome, Runner
 from portal.runner.signature import sign
+from portal.tracing import span, traced
 
 PORTS = {"http": 80, "https": 443}
 
@@ -29,7 +30,9 @@ class WebhookRunner(Runner):
         started = time.monotonic()
         status, error, wait = None, "", None
         try:
-            status, wait = self._post(target, message, started + self.seconds)
+            with span("deliver", "CLIENT", http__request__method="POST", ingest__event_id=message.event_id) as tell:
+                status, wait = self._post(target, message, started + self.seconds)
+                tell(http__response__status_code=status)
         except (OSError, http.client.HTTPException, ValueError) as failure:
             over = time.monotonic() - started >= self.seconds
             error = "timeout" if over else describe_failure(failure)
@@ -47,7 +50,7 @@ class WebhookRunner(Runner):
             connection.sock = sock
             with contextlib.closing(connection):
                 path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
-                connection.request("POST", path, message.body, make_headers(target, message))
+                connection.request("POST", path, message.body, traced(make_headers(target, message)))
                 with contextlib.closing(connection.getresponse()) as answer:
                     if time.monotonic() >= deadline:
                         raise TimeoutError  # what was cut off looks like the end of the headers

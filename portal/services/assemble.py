@@ -17,6 +17,7 @@ from portal.services.inspection import inspect
 from portal.services.outcomes import record_failed, record_stored, record_stored_together, return_parts
 from portal.services.space import storage_errors
 from portal.storage.base import PartsChanged, RangeBusy
+from portal.tracing import span
 
 logger = logging.getLogger("portal.finalize")
 
@@ -42,7 +43,8 @@ def work_claims(claims, *, storage):
     The file of each is held open until then.
     """
     began, ready = time.monotonic(), []
-    with ExitStack() as holds:
+    size = sum(claim.session.total_size_bytes for claim in claims)
+    with span("finalize", ingest__files=len(claims), ingest__bytes=size), ExitStack() as holds:
         for claim in claims:
             with _lost_claim_told(claim):
                 sha256 = _make_ready(claim, storage, holds)

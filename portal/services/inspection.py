@@ -9,6 +9,7 @@ from portal.inspection.base import ScannerFailed
 from portal.inspection.kinds import HEAD_BYTES, find_kind, is_allowed
 from portal.inspection.scanner import open_scanner
 from portal.services.space import storage_errors
+from portal.tracing import span
 
 logger = logging.getLogger("portal.inspection")
 
@@ -28,7 +29,7 @@ def inspect(key, *, storage, beat=lambda: None):
     """
     if not settings.PORTAL_CONTENT_TYPES and not settings.PORTAL_SCANNER:
         return
-    with storage_errors(), storage.open_object(key) as stored:
+    with span("inspect"), storage_errors(), storage.open_object(key) as stored:
         if settings.PORTAL_CONTENT_TYPES:
             _refuse_kind(find_kind(stored.read(0, min(HEAD_BYTES, stored.size))))
         if settings.PORTAL_SCANNER:

@@ -10,9 +10,12 @@ from tests.docs.pages import ROOT, named, read, rows, section
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CLIENT = tomllib.loads((ROOT / "client/pyproject.toml").read_text(encoding="utf-8"))["project"]
 PAGE = read("aikb/dependencies.md")
+EXTRAS = PROJECT["optional-dependencies"]
 PLACES = [
     ("The portal", PROJECT["dependencies"]),
-    ("Tests and quality", PROJECT["optional-dependencies"]["dev"]),
+    ("Traces", EXTRAS["tracing"]),
+    # Beside the other extras, which it has whole.
+    ("Tests and quality", [text for text in EXTRAS["dev"] if not text.startswith(PROJECT["name"])]),
     ("The client", CLIENT["dependencies"]),
 ]
 

@@ -6,6 +6,7 @@ import threading
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from portal import tracing
 from portal.metrics import tallies
 from portal.runner.webhook import WebhookRunner
 from portal.services.dispatch import Dispatcher
@@ -32,6 +33,8 @@ class Command(BaseCommand):
         except (StorageMisconfigured, StorageUnavailable) as error:
             raise CommandError(str(error)) from error
         tallies.share(settings.PORTAL_DATA_DIR / "metrics")
+        if settings.PORTAL_TRACING:
+            tracing.start("portal-worker")
         # In threads of their own: a large file that is hashed holds up no event and no heartbeat, and what is sent
         # holds up no number.
         pulses = numberer, dispatcher, worker = [
@@ -48,6 +51,7 @@ class Command(BaseCommand):
             stop.set()
             for companion in beside:
                 companion.join()
+            tracing.stop()
         for companion in beside:
             if companion.failed:
                 raise CommandError(f"The {companion.name} ended; the log says why.")
