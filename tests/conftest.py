@@ -26,6 +26,8 @@ LONGEST = (
     *("e2e/test_run_portal.py", "boot/test_graceful.py", "transfer/test_many.py", "e2e/test_s3.py"),
     *("test_admin_search.py", "test_admin.py", "canary/test_canary.py", "test_tenancy.py"),
 )
+#: What asks no database runs once when everything is run, on SQLite's turn.
+WITHOUT_DATABASE = ("boot/test_settings.py", "design/", "storage/")
 
 
 def pytest_configure(config):
@@ -42,10 +44,14 @@ def pytest_unconfigure(config):
         shutil.rmtree(config.stash[DATA_DIR], ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items):
-    """Put the longest files first, and leave the order as it is otherwise."""
+def pytest_collection_modifyitems(config, items):
+    """Put the longest files first; in PostgreSQL's run of everything leave out what asks no database."""
     places = {TESTS / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+    if connection.vendor == "postgresql" and config.args_source.name != "ARGS":
+        left_out = [item for item in items if item.path.relative_to(TESTS).as_posix().startswith(WITHOUT_DATABASE)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_report_header():
