@@ -5,9 +5,10 @@ import socket
 import struct
 from contextlib import contextmanager
 
-from portal.inspection.base import SAID_BYTES, Scanner, ScannerFailed, one_line
+from portal.inspection.base import BEAT_SECONDS, SAID_BYTES, Scanner, ScannerFailed, one_line
 
 ANSWER_BYTES = 2**16
+CONNECT_SECONDS = 10
 
 
 class Clamd(Scanner):
@@ -17,17 +18,17 @@ class Clamd(Scanner):
         super().__init__(timeout)
         self.address = address
 
-    def scan(self, blocks):
+    def scan(self, blocks, *, beat=lambda: None):
         with self._connect() as line:
-            if _tell(line, b"zINSTREAM\0"):
+            if self._tell(line, b"zINSTREAM\0", beat):
                 # When it has heard enough it answers and hangs up.
-                all(_tell(line, struct.pack("!I", len(block)) + block) for block in blocks)
-                _tell(line, struct.pack("!I", 0))
-            answer = _hear(line)
+                all(self._tell(line, struct.pack("!I", len(block)) + block, beat) for block in blocks)
+                self._tell(line, struct.pack("!I", 0), beat)
+            answer = self._hear(line, beat)
         if answer == "stream: OK":
             return None
         if found := re.fullmatch(r"stream: (.+) FOUND", answer):
-            return found[1]
+            return one_line(found[1])
         if "size limit exceeded" in answer:
             # Waiting would not make it smaller, and what was not scanned is not let in.
             return "The file is larger than the scanner takes."
@@ -35,23 +36,49 @@ class Clamd(Scanner):
 
     def check(self):
         with self._connect() as line:
-            _tell(line, b"zPING\0")
-            answer = _hear(line)
+            self._tell(line, b"zPING\0")
+            answer = self._hear(line)
         if answer != "PONG":
             raise ScannerFailed(f"clamd answered {one_line(answer)!r}")
 
     def _connect(self):
+        seconds = min(self.timeout, CONNECT_SECONDS)
         with _faults():
             if not isinstance(self.address, str):
-                return socket.create_connection(self.address, self.timeout)
-            line = socket.socket(socket.AF_UNIX)
-            line.settimeout(self.timeout)
+                line = socket.create_connection(self.address, seconds)
+            else:
+                line = socket.socket(socket.AF_UNIX)
+                line.settimeout(seconds)
+                try:
+                    line.connect(self.address)
+                except OSError:
+                    line.close()
+                    raise
+        line.settimeout(BEAT_SECONDS)
+        return line
+
+    def _tell(self, line, data, beat=lambda: None):
+        """Send; False when the other side has hung up: its answer may be there to be read."""
+        left = memoryview(data)
+        while left:
             try:
-                line.connect(self.address)
-            except OSError:
-                line.close()
-                raise
-            return line
+                left = left[self._wait(lambda rest=left: _try(line.send, rest), beat, "clamd: timed out") :]
+            except _HungUp:
+                return False
+        return True
+
+    def _hear(self, line, beat=lambda: None):
+        answer = b""
+        while not answer.endswith(b"\0") and len(answer) < ANSWER_BYTES:
+            more = self._wait(lambda: _try(line.recv, SAID_BYTES), beat, "clamd: timed out")
+            if not more:
+                break
+            answer += more
+        return answer.rstrip(b"\0\n").decode(errors="replace")
+
+
+class _HungUp(ScannerFailed):
+    """The other side has closed the connection."""
 
 
 @contextmanager
@@ -63,22 +90,12 @@ def _faults():
         raise ScannerFailed(f"clamd: {error}") from error
 
 
-def _tell(line, data):
-    """Send; False when the other side has hung up: its answer may be there to be read."""
+def _try(call, argument):
+    """Return what a call on the socket returns; None when that takes longer than a beat."""
     with _faults():
         try:
-            line.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            return False
-        return True
-
-
-def _hear(line):
-    answer = b""
-    with _faults():
-        while not answer.endswith(b"\0") and len(answer) < ANSWER_BYTES:
-            more = line.recv(SAID_BYTES)
-            if not more:
-                break
-            answer += more
-    return answer.rstrip(b"\0\n").decode(errors="replace")
+            return call(argument)
+        except TimeoutError:
+            return None
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise _HungUp(f"clamd: {error}") from error

@@ -24,8 +24,8 @@ def takes_long():
 def inspect(key, *, storage, beat=lambda: None):
     """Let the object at `key` pass, or raise ContentTypeRefused or ScanRefused; reads it only for what is set.
 
-    Calls `beat()` between blocks of 1 MiB; what it raises ends the reading. Raises ScannerUnavailable without a
-    verdict, StorageUnavailable, FileNotFoundError.
+    Calls `beat()` between blocks of 1 MiB and while the scanner is waited for; what it raises ends that. Raises
+    ScannerUnavailable without a verdict, StorageUnavailable, FileNotFoundError.
     """
     if not settings.PORTAL_CONTENT_TYPES and not settings.PORTAL_SCANNER:
         return
@@ -33,7 +33,7 @@ def inspect(key, *, storage, beat=lambda: None):
         if settings.PORTAL_CONTENT_TYPES:
             _refuse_kind(find_kind(stored.read(0, min(HEAD_BYTES, stored.size))))
         if settings.PORTAL_SCANNER:
-            _refuse_found(_blocks(stored, beat))
+            _refuse_found(_blocks(stored, beat), beat)
 
 
 def find_scanner_fault():
@@ -56,9 +56,9 @@ def _refuse_kind(kind):
         raise ContentTypeRefused(f"The content is {kind}, which is not taken here.", found=kind)
 
 
-def _refuse_found(blocks):
+def _refuse_found(blocks, beat):
     try:
-        found = _scanner().scan(blocks)
+        found = _scanner().scan(blocks, beat=beat)
     except ScannerFailed as error:
         logger.error("scanner fails: %s", error)
         raise ScannerUnavailable from error

@@ -1,5 +1,6 @@
 """Scanners: a real clamd with a signature of our own, servers that misbehave, and commands of every kind."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -137,6 +138,51 @@ def test_faults_of_the_content_are_not_the_scanners(clamd):
     for scanner in (clamd, python("import sys; sys.stdin.read()")):
         with pytest.raises(ConnectionResetError, match="of the store"):
             scanner.scan(broken())
+
+
+def slow_python():
+    """Return a Command that takes all and is silent for two seconds."""
+    return python("import sys, time; sys.stdin.read(); time.sleep(2)")
+
+
+def test_who_waits_for_a_verdict_beats_and_may_end_it():
+    for begin in (slow_python, lambda: FalseClamd(b"stream: OK\0", slow=2.5)):
+        beats = []
+        with contextlib.ExitStack() as stack:
+            scanner = begin()
+            if isinstance(scanner, FalseClamd):
+                scanner = stack.enter_context(scanner)
+            scanner.timeout = 20
+            assert scanner.scan([b"a"], beat=lambda seen=beats: seen.append(time.monotonic())) is None
+        assert len(beats) >= 2
+
+
+def test_what_the_beat_raises_ends_a_scan(tmp_path):
+    def lost():
+        raise LookupError("the claim")
+
+    began = time.monotonic()
+    for code in ("import time; time.sleep(60)", "import sys, time; sys.stdin.read(); time.sleep(60)"):
+        with pytest.raises(LookupError, match="the claim"):
+            Command([sys.executable, "-c", code], 60).scan(LARGE, beat=lost)
+    with FalseClamd(b"stream: OK\0", slow=2) as scanner, pytest.raises(LookupError, match="the claim"):
+        scanner.scan([b"a"], beat=lost)
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize("read", ["", "sys.stdin.read();"])
+def test_a_command_that_never_stops_talking_fills_no_disk(read):
+    code = f"import os, stat, sys\n{read}\nif not stat.S_ISFIFO(os.fstat(1).st_mode): sys.exit(1)\n"
+    with pytest.raises(ScannerFailed, match="for 2 s"):
+        Command([sys.executable, "-c", code + "while True: print('x' * 2**16)"], 2).scan(LARGE)
+
+
+def test_a_command_whose_children_hold_its_stdout_has_ended_when_it_has():
+    code = "import subprocess, sys; sys.stdin.read(); print('bad', flush=True)\n"
+    code += "subprocess.Popen(['sleep', '60']); sys.exit(1)"
+    began = time.monotonic()
+    assert python(code).scan([b"a"]) == "bad"
+    assert time.monotonic() - began < 5
 
 
 def test_a_command_judges_by_its_exit_status():

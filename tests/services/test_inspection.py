@@ -2,13 +2,14 @@
 
 import shlex
 import sys
+from datetime import timedelta
 
 import pytest
 
 from portal import exceptions
 from portal.inspection.kinds import KindsUnavailable, find_kind
 from portal.models import OutboxEvent
-from portal.services import finalize, inspection
+from portal.services import claims, finalize, inspection
 from portal.services.claims import Claim
 from portal.services.cleanup import remove_dead_bytes
 from portal.services.doctor import examine
@@ -123,7 +124,26 @@ def test_the_claim_is_renewed_while_the_scanner_reads(ann, storage, scanner, mon
     finalize_session(ready_session(ann, storage, pattern(5 * CHUNK)), storage=storage)
     monkeypatch.setattr(inspection, "_scanner", lambda: beats.clear() or really())
     finalize_again(storage=storage)
-    assert len(beats) == 5
+    assert len(beats) >= 5
+
+
+def test_a_claim_outlives_a_verdict_that_takes_longer_than_its_lease(ann, storage, scanner, monkeypatch):
+    # The client asks again all the while: what is held by nobody would be taken from the worker, again and again.
+    session, asked = ready_session(ann, storage, TEXT), []
+    finalize_session(session, storage=storage)
+    monkeypatch.setattr(claims, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(claims, "RENEW_AFTER_SECONDS", 0.3)
+    renew = Claim.renew
+
+    def renewed(claim):
+        renew(claim)
+        asked.append(finalize_session(session_row(session), storage=storage))
+
+    monkeypatch.setattr(Claim, "renew", renewed)
+    scanner.PORTAL_SCANNER = command("import sys, time; sys.stdin.read(); time.sleep(3)")
+    finalize_again(storage=storage)
+    assert session_row(session).file.status == "STORED"
+    assert asked == [None] * len(asked) != []
 
 
 def test_files_that_come_whole_are_judged_one_by_one(ann, storage, scanner):
