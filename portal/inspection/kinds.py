@@ -14,20 +14,29 @@ class KindsUnavailable(Exception):
 
 @cache
 def _magic():
+    """Return a Magic for any number of threads, and the error that it raises."""
     # Imported when it is wanted: without libmagic on the machine the import fails.
     try:
-        return importlib.import_module("magic").Magic(mime=True)
+        magic = importlib.import_module("magic")
     except ImportError as error:
         raise KindsUnavailable("libmagic is missing: install it (in Debian the package libmagic1).") from error
+    try:
+        return magic.Magic(mime=True), magic.MagicException
+    except magic.MagicException as error:
+        raise KindsUnavailable(f"libmagic cannot be used: {error.message}") from error
 
 
 def find_kind(head):
     """Return the media type of the content that begins with `head` (bytes), such as `image/png`.
 
-    Text without a form that is known is `text/plain`, nothing at all `application/x-empty`, the rest
-    `application/octet-stream`. Raises KindsUnavailable.
+    Text without a form that is known is `text/plain`, nothing at all `application/x-empty`, the rest, and what libmagic
+    gives up on, `application/octet-stream`. Raises KindsUnavailable.
     """
-    return _magic().from_buffer(head[:HEAD_BYTES])
+    finder, gave_up = _magic()
+    try:
+        return finder.from_buffer(head[:HEAD_BYTES])
+    except gave_up:
+        return "application/octet-stream"
 
 
 def is_allowed(kind, allowed):

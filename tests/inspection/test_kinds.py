@@ -1,12 +1,14 @@
 """What content is, by its first bytes."""
 
 import gzip
+import importlib
 import io
 import zipfile
 from zlib import crc32
 
 import pytest
 
+from portal.inspection import kinds
 from portal.inspection.kinds import HEAD_BYTES, KindsUnavailable, find_kind, is_allowed
 from tests.needs import miss
 
@@ -63,3 +65,28 @@ def test_content_is_told_by_its_bytes(content, kind):
 )
 def test_patterns(kind, allowed, is_in):
     assert is_allowed(kind, allowed) is is_in
+
+
+def test_what_libmagic_gives_up_on_is_no_type_of_its_own(monkeypatch):
+    magic = importlib.import_module("magic")
+
+    def give_up(*_):
+        raise magic.MagicException("indirect count (100) exceeded")
+
+    monkeypatch.setattr(magic, "magic_buffer", give_up)
+    assert find_kind(PNG) == "application/octet-stream"
+
+
+def test_a_machine_without_the_patterns_of_libmagic_is_told(monkeypatch):
+    magic = importlib.import_module("magic")
+
+    def not_there(*_):
+        raise magic.MagicException("could not find any valid magic files!")
+
+    monkeypatch.setattr(magic, "magic_load", not_there)
+    kinds._magic.cache_clear()
+    try:
+        with pytest.raises(KindsUnavailable, match="valid magic files"):
+            find_kind(PNG)
+    finally:
+        kinds._magic.cache_clear()
