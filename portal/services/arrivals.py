@@ -1,13 +1,18 @@
 """A whole file on its way in: hashed as it comes, in memory while it is small, else written to its object."""
 
 import hashlib
+import time
+
+from django.conf import settings
 
 from portal.exceptions import (
     BodyIncomplete,
     ContentTypeRefused,
     DigestMismatch,
     FileTooLarge,
+    PortalError,
     QuotaExceeded,
+    ScannerUnavailable,
     ScanRefused,
 )
 from portal.services.claims import new_object_key
@@ -41,6 +46,8 @@ class Arrival:
         self.room = None
         #: True from when a transaction that names its bytes was begun until that was refused: it may land yet.
         self.unsure = False
+        #: Whether its content may be stored.
+        self.judged = False
         self._sha256s = sha256s
         self._limit = max_file_size()
         self._hash = hashlib.sha256()
@@ -99,11 +106,16 @@ class Arrival:
             self._held = bytearray()
 
     def judge(self, *, storage):
-        """Give it an outcome when its content, durable by now, is refused; raises ScannerUnavailable and the like."""
+        """Give it an outcome when its content, durable by now, is refused or without a verdict; return a fault."""
         try:
             inspect(self.key, storage=storage)
+            self.judged = True
         except (ContentTypeRefused, ScanRefused) as error:
             self.refuse(error)
+        except PortalError as error:
+            self.refuse(error)
+            return error
+        return None
 
     def refuse(self, error):
         """Give it the outcome `error`, unless it has one."""
@@ -114,3 +126,23 @@ class Arrival:
         if size > self._limit:
             detail = f"The file has {size} bytes or more; at most {self._limit} are taken."
             raise FileTooLarge(detail, max_file_size_bytes=self._limit)
+
+
+def judge_arrivals(arrivals, *, storage):
+    """Give each an outcome whose content is refused; one without a verdict loses no other.
+
+    Where a scanner stays silent, all together wait for one of its times.
+    """
+    until, fault = time.monotonic() + settings.PORTAL_SCANNER_TIMEOUT_SECONDS, None
+    for arrival in arrivals:
+        if fault is not None and time.monotonic() >= until:
+            arrival.refuse(fault)
+        else:
+            fault = arrival.judge(storage=storage) or fault
+
+
+def refuse_unjudged(arrivals):
+    """Whatever calls forgot it: nothing is recorded without a verdict."""
+    for arrival in arrivals:
+        if not arrival.judged:
+            arrival.refuse(ScannerUnavailable())

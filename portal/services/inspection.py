@@ -16,6 +16,11 @@ logger = logging.getLogger("portal.inspection")
 BLOCK_BYTES = 2**20
 
 
+def is_asked():
+    """Whether there is anything to judge."""
+    return bool(settings.PORTAL_CONTENT_TYPES or settings.PORTAL_SCANNER)
+
+
 def takes_long():
     """Whether judging may take seconds: then no request does it that can leave it to a worker."""
     return bool(settings.PORTAL_SCANNER)
@@ -27,7 +32,7 @@ def inspect(key, *, storage, beat=lambda: None):
     Calls `beat()` between blocks of 1 MiB and while the scanner is waited for; what it raises ends that. Raises
     ScannerUnavailable without a verdict, StorageUnavailable, FileNotFoundError.
     """
-    if not settings.PORTAL_CONTENT_TYPES and not settings.PORTAL_SCANNER:
+    if not is_asked():
         return
     with span("inspect"), storage_errors(), storage.open_object(key) as stored:
         if settings.PORTAL_CONTENT_TYPES:

@@ -10,6 +10,7 @@ from portal import access
 from portal.exceptions import DatabaseUnavailable, PathTaken, PortalError, StatusConflict
 from portal.models import IngestFile
 from portal.services import cleanup
+from portal.services.arrivals import judge_arrivals, refuse_unjudged
 from portal.services.batches import TO_JOIN, refuse_closed
 from portal.services.outcomes import Overshoot, record_whole
 from portal.services.paths import decide, decide_early, matches
@@ -31,9 +32,9 @@ def begin_files(caller, batch_id, *, storage):
 
 
 class FileGroup:
-    """Files that are stored together: add…, look, store, record; afterwards each has its outcome.
+    """Files that are stored together: add…, look, store, judge, record; afterwards each has its outcome.
 
-    `look` and `record` talk to the database, `store` and `close` to the storage; every method but `add` blocks.
+    `look`, `record` talk to the database, `store`, `judge`, `close` to the storage; every method but `add` blocks.
     """
 
     def __init__(self, owner, batch, storage):
@@ -83,10 +84,9 @@ class FileGroup:
     def store(self):
         """Make the bytes of those without an outcome durable, in one round of syncs."""
         for arrival in self._pending():
-            if arrival.reopens and not matches(arrival.reopens, arrival.size, arrival.sha256):
-                arrival.refuse(PathTaken("The path was declared with another size or SHA-256."))
-        for arrival in self._pending():
             try:
+                if arrival.reopens and not matches(arrival.reopens, arrival.size, arrival.sha256):
+                    raise PathTaken("The path was declared with another size or SHA-256.")
                 arrival.spill(self.storage)
             except PortalError as error:
                 arrival.refuse(error)
@@ -95,22 +95,24 @@ class FileGroup:
             refuse_when_full(self.storage)
             with storage_errors():
                 self.storage.finish_objects([arrival.object for arrival in pending])
-            for arrival in pending:
-                arrival.judge(storage=self.storage)
         except PortalError as error:
             for arrival in pending:
                 arrival.refuse(error)
 
+    def judge(self):
+        """Give those an outcome whose content, durable by now, is refused, or without a verdict."""
+        judge_arrivals([arrival for arrival in self._pending() if not arrival.compared], storage=self.storage)
+
     def record(self, *, keep=None):
         """Record those without an outcome: all in one transaction, or each in its own when that is refused.
 
-        `keep(file)` runs in the transaction.
+        `keep(file)` runs in the transaction. What was not judged is refused.
         """
+        refuse_unjudged(self._pending())
         pending = self._pending()
-        if len(pending) > 1 and self._recorded_together(pending, keep):
-            return
-        for arrival in self._pending():
-            self._record_one(arrival, keep)
+        if len(pending) < 2 or not self._recorded_together(pending, keep):
+            for arrival in self._pending():
+                self._record_one(arrival, keep)
 
     @property
     def left(self):
@@ -128,8 +130,7 @@ class FileGroup:
         if arrival.object is None:
             return
         arrival.object.close()
-        # What became of a COMMIT without an answer may show later: those bytes are left to the sweep.
-        if not arrival.unsure:
+        if not arrival.unsure:  # else the sweep takes them: what became of a COMMIT without an answer may show later
             cleanup.discard_object(arrival.key, storage=self.storage)
 
     def _pending(self):
@@ -138,8 +139,7 @@ class FileGroup:
     def _files_on(self, arrivals):
         if self.batch is None:
             return {}
-        paths = [arrival.path for arrival in arrivals]
-        return {file.path: file for file in self.batch.files.filter(path__in=paths)}
+        return {file.path: file for file in self.batch.files.filter(path__in=[one.path for one in arrivals])}
 
     def _look(self, arrivals):
         if self.batch is not None:
@@ -193,8 +193,8 @@ class FileGroup:
     def _read_back(self, arrivals):
         """The answer to COMMIT may be what was lost: the rows themselves say."""
         connection.close()
-        keys = [arrival.key for arrival in arrivals]
-        found = {file.storage_key: file for file in IngestFile.objects.filter(storage_key__in=keys)}
+        named = IngestFile.objects.filter(storage_key__in=[one.key for one in arrivals])
+        found = {file.storage_key: file for file in named}
         for arrival in arrivals:
             arrival.file, arrival.created = found.get(arrival.key), True
             arrival.refuse(DatabaseUnavailable("The file could not be recorded; send it again."))

@@ -144,6 +144,7 @@ class Stream:
         if group.arrivals:
             await self.jobs.run_database(group.look)
             await self.jobs.run_io(group.store)
+            await self.jobs.run_judges(group.judge)
             await self.jobs.run_database(group.record)
             if group.left:
                 await self.jobs.run_io(group.close)

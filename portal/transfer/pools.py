@@ -1,4 +1,4 @@
-"""The two thread pools of a server process, and the blocking steps that one request takes in them."""
+"""The thread pools of a server process, and the blocking steps that one request takes in them."""
 
 import asyncio
 import contextvars
@@ -8,17 +8,22 @@ from functools import partial
 from django.conf import settings
 from django.db import close_old_connections
 
+from portal.services.inspection import is_asked
+
 #: Each thread keeps one database connection; more threads would only queue for the database instead of here.
 DATABASE_THREADS = 8
 #: Hashing and writing keep a core busy, so more than a few gain nothing; four let some wait for the disk. With a store
 #: behind a network most wait for that.
 IO_THREADS, REMOTE_IO_THREADS = 4, 16
+#: Who waits for a scanner, which may take its time or be silent, holds up only others who want a verdict.
+JUDGE_THREADS = 4
 
 database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="portal-database")
 io = ThreadPoolExecutor(
     IO_THREADS if settings.PORTAL_STORAGE_URL.startswith("file:") else REMOTE_IO_THREADS,  # type: ignore[misc]
     thread_name_prefix="portal-io",
 )
+judges = ThreadPoolExecutor(JUDGE_THREADS, thread_name_prefix="portal-judges")
 
 
 def _in_unit(function, *args):
@@ -50,6 +55,13 @@ class Jobs:
     async def run_io(self, function, *args):
         """Run one step of hashing, reading or writing in the I/O pool."""
         return await self._run(io, function, *args)
+
+    async def run_judges(self, function):
+        """Run one step that waits for verdicts in the pool for that; at once, where there is nothing to judge."""
+        if is_asked():
+            await self._run(judges, function)
+        else:
+            function()
 
     async def run_database(self, function, *args):
         """Run one step in the database pool, on a connection that is looked after."""

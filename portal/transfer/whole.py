@@ -37,6 +37,7 @@ async def _take_in(exchange, batch_id, read_names):
         async with body.paced():
             rest = await _store(body, jobs, intake)
         await jobs.run_io(intake.finish, rest)
+        await jobs.run_judges(intake.judge)
         status, headers, members = await jobs.run_database(intake.record)
     finally:
         if begun and begun[0].unclean:
@@ -102,6 +103,11 @@ class Intake:
         self.arrival.finish()
         if not self.arrival.compared:
             self.group.store()
+        self._raise_error()
+
+    def judge(self):
+        """Have the content judged; raises why it is refused."""
+        self.group.judge()
         self._raise_error()
 
     def record(self):

@@ -31,6 +31,7 @@ def putting(caller, storage, batch, path, data):
         arrival.write(data, storage=storage)
         group.add(arrival)
         group.store()
+        group.judge()
         group.record()
         group.close()
         return arrival.error or arrival.file

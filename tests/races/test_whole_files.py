@@ -35,6 +35,7 @@ def putting(caller, storage, batch, *members):
         if len(members) > 1 or arrivals[0].compared:
             group.look()
         group.store()
+        group.judge()
         group.record()
         group.close()
         if len(members) == 1 and arrivals[0].error:

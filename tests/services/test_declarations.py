@@ -54,6 +54,7 @@ def put(caller, batch, storage, *members, early=True):
     if not early:
         group.look()
     group.store()
+    group.judge()
     group.record()
     group.close()
     return arrivals

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from datetime import timedelta
 
 import pytest
@@ -14,10 +15,11 @@ from portal.services.claims import Claim
 from portal.services.cleanup import remove_dead_bytes
 from portal.services.doctor import examine
 from portal.services.finalize import finalize_again, finalize_many, finalize_session
+from portal.services.whole_files import begin_files
 from tests.needs import miss
 from tests.samples import CHUNK, make_batch, pattern, ready_session, store_file
 from tests.services.situations import counters, drift, let_lease_end, let_lifetime_end, session_row
-from tests.services.test_whole_files import codes, take_in
+from tests.services.test_whole_files import arrive, codes, take_in
 
 BAD = b"a virus" + pattern(2 * CHUNK)
 PDF, TEXT = b"%PDF-1.7\n" + bytes(100), b"plain text\n" * 100
@@ -162,6 +164,31 @@ def test_without_a_verdict_nothing_that_comes_whole_is_stored(ann, storage, sett
     arrivals = take_in(ann, batch, storage, ("a", TEXT), ("b", b"x"))
     assert codes(arrivals) == ["scanner_unavailable"] * 2
     assert (counters(batch), kept(storage)) == ((0, 0, 0, 0), [])
+
+
+def test_a_file_without_a_verdict_loses_no_other(ann, storage, settings):
+    settings.PORTAL_SCANNER = command("import sys; sys.exit(2 * sys.stdin.buffer.read().startswith(b'odd'))")
+    batch = make_batch(ann)
+    arrivals = take_in(ann, batch, storage, ("a", TEXT), ("b", b"odd"), ("c", TEXT))
+    assert codes(arrivals) == [None, "scanner_unavailable", None]
+    assert (counters(batch)[:2], kept(storage)) == ((2, 2), [len(TEXT)] * 2)
+
+
+def test_files_together_wait_once_for_a_scanner_that_is_silent(ann, storage, settings):
+    settings.PORTAL_SCANNER, settings.PORTAL_SCANNER_TIMEOUT_SECONDS = command("import time; time.sleep(60)"), 1
+    began = time.monotonic()
+    arrivals = take_in(ann, make_batch(ann), storage, *((str(number), TEXT) for number in range(20)))
+    assert codes(arrivals) == ["scanner_unavailable"] * 20
+    assert time.monotonic() - began < 15
+
+
+def test_what_nobody_judged_is_not_recorded(ann, storage):
+    group = begin_files(ann, None, storage=storage)
+    arrival = arrive(group, None, TEXT)
+    group.store()
+    group.record()
+    group.close()
+    assert (codes([arrival]), kept(storage)) == (["scanner_unavailable"], [])
 
 
 def test_a_file_on_record_is_compared_and_not_scanned(ann, storage, settings):

@@ -78,6 +78,7 @@ def put_whole(caller, storage, batch, paths):
         group.add(Arrival(path=path, original_filename="a", content_type="x/y"))
     group.look()
     group.store()
+    group.judge()
     group.record()
 
 

@@ -36,6 +36,7 @@ def put_whole(caller, storage, batch, data, *paths, length=None):
     arrivals = group.arrivals
     group.look()
     group.store()
+    group.judge()
     group.record()
     group.close()
     return [arrival.error.code if arrival.error else arrival.file for arrival in arrivals]

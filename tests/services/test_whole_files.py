@@ -37,6 +37,7 @@ def take_in(caller, batch, storage, *members, keep=None):
     arrivals = [arrive(group, *member) for member in members]
     group.look()
     group.store()
+    group.judge()
     group.record(keep=keep)
     group.close()
     return arrivals
@@ -89,6 +90,7 @@ def test_many_are_recorded_in_one_transaction_in_their_order(ann, storage, djang
     arrivals = [arrive(group, *member) for member in members]
     group.look()
     group.store()
+    group.judge()
     OwnerUsage.objects.create(owner=ann.user)
     # Savepoints of the test's own transaction; files, events, counters, whether it is completed, and the owner's.
     with django_assert_num_queries(7):
@@ -164,6 +166,7 @@ def test_a_failed_file_that_failed_once_more_with_another_size_since_the_look_is
     arrival = arrive(group, "a", b"data")
     group.look()
     group.store()
+    group.judge()
     abort_session(open_session(ann, storage, size=1000, batch=batch, path="a"))
     group.record()
     group.close()
@@ -179,6 +182,7 @@ def test_a_batch_that_is_sealed_before_the_look_refuses_before_a_byte_is_written
     group.look()
     assert codes([arrival]) == ["batch_sealed"]
     group.store()
+    group.judge()
     assert storage.count_keys("objects") == 0
 
 
@@ -189,6 +193,7 @@ def test_a_batch_that_is_sealed_after_the_look_refuses_each_that_would_join(ann,
     arrivals = [arrive(group, path, b"data") for path in "abc"]
     group.look()
     group.store()
+    group.judge()
     open_session(ann, storage, size=1, batch=batch, path="d")
     seal_batch(UploadBatch.objects.get(pk=batch.pk))
     group.record()
@@ -213,6 +218,7 @@ def test_a_path_that_is_taken_after_the_look_is_compared_then(ann, storage):
     arrivals = [arrive(group, "same", b"data"), arrive(group, "other", b"data"), arrive(group, "free", b"data")]
     group.look()
     group.store()
+    group.judge()
     first = take_in(ann, batch, storage, ("same", b"data"), ("other", b"else"))
     group.record()
     group.close()

@@ -2,9 +2,12 @@
 
 import shlex
 import sys
+import threading
+import time
 
 import pytest
 
+from portal.transfer.pools import IO_THREADS
 from tests.api import Api, expect
 from tests.patience import wait_until
 from tests.server import LiveServer
@@ -50,3 +53,25 @@ def test_what_the_scanner_refuses_is_never_stored(api):
     assert (batch["total_files"], batch["stored_count"], batch["failed_count"]) == (3, 2, 1)
     # They are numbered, and shown, a moment after the commit.
     wait_until(lambda: events(api, path) == ["file.failed", "file.uploaded", "file.uploaded"])
+
+
+def test_a_scanner_that_is_slow_holds_up_no_part(tmp_path, fresh_database):
+    """More files wait for a verdict than there are threads that write."""
+    slow = "import sys, time; sys.stdin.read(); time.sleep(5)"
+    env = {"PORTAL_SCANNER": f"command:{shlex.join([sys.executable, '-c', slow])}"}
+    with fresh_database() as url, LiveServer(tmp_path, database_url=url, env=env) as server:
+        api = Api(server.url, server.create_token("ann"))
+        batch, session = api.make_batch(), api.open_session(4)
+        waiting = [
+            threading.Thread(target=api.put, args=(f"/batches/{batch['id']}/files/{n}", b"good"))
+            for n in range(IO_THREADS + 2)
+        ]
+        for thread in waiting:
+            thread.start()
+        time.sleep(1)
+        began = time.monotonic()
+        api.put_parts(session, b"good")
+        took = time.monotonic() - began
+        for thread in waiting:
+            thread.join()
+    assert took < 3

@@ -93,7 +93,7 @@ def call(method, target, *lines, **options):
 @contextlib.contextmanager
 def own_thread_pools(monkeypatch):
     """Give the application threads of this test alone, whose database connections are closed at the end."""
-    threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("database", "io")}
+    threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("database", "io", "judges")}
     for name, pool in threads.items():
         monkeypatch.setattr(pools, name, pool)
     try:

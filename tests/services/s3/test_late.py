@@ -234,6 +234,7 @@ def test_a_whole_file_whose_answer_was_lost_is_there(ann, storage, ministack, bu
     group, arrival = arriving(ann, storage, pattern(17 * 2**20))
     answers(monkeypatch, storage, "complete_multipart_upload", "NoSuchUpload", 404, really=True)
     group.store()
+    group.judge()
     group.record()
     assert arrival.error is None
     assert ministack.objects(bucket) == {storage.public_key(arrival.file.storage_key): pattern(17 * 2**20)}
