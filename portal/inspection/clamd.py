@@ -86,7 +86,7 @@ def _faults():
     """Faults of the socket alone: what the blocks raise is somebody else's."""
     try:
         yield
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a name that no host can have
         raise ScannerFailed(f"clamd: {error}") from error
 
 

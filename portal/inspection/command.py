@@ -9,6 +9,8 @@ from contextlib import suppress
 
 from portal.inspection.base import BEAT_SECONDS, SAID_BYTES, Scanner, ScannerFailed, ScannerMisconfigured, one_line
 
+#: All that it gets of our environment, which has secrets.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
 #: How long an end may go unseen of a command whose own children hold its stdout open.
 LOOK_SECONDS = 0.1
 #: One that cannot be ended is left alone after so long.
@@ -62,7 +64,8 @@ class _Run:
 
     def __init__(self, arguments):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        self._process = subprocess.Popen(arguments, start_new_session=True, **pipes)
+        env = {name: value for name, value in os.environ.items() if name in PASSED_ON}
+        self._process = subprocess.Popen(arguments, start_new_session=True, env=env, **pipes)
         self._into, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._poll = select.poll()
         for pipe, event in (self._into, select.POLLOUT), (self._out, select.POLLIN):

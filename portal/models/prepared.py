@@ -4,6 +4,8 @@ Making the SQL of a queryset costs ten times what the database needs to run it: 
 Such a statement is written as a queryset all the same, so that it means the same on every database.
 """
 
+from functools import cache
+
 from django.db import connection
 from django.db.models import Value
 from django.db.models.sql import InsertQuery, UpdateQuery
@@ -60,6 +62,17 @@ class Prepared:
         sql, params, converters = made
         cursor.execute(sql, [param.fill(values) if isinstance(param, Slot) else param for param in params])
         return converters
+
+
+@cache
+def _inserting(model):
+    return Prepared(lambda: model(**slots(model)))
+
+
+def insert_row(row):
+    """Insert a new row that has all its values; raises IntegrityError."""
+    _inserting(type(row)).write(**{field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields})
+    row._state.adding, row._state.db = False, connection.alias
 
 
 def _make(built):

@@ -1,12 +1,15 @@
 """Batches: make, find, list, and count what happens to their files."""
 
+from functools import cache
+
 from django.conf import settings
-from django.db.models import F
+from django.db.models import BigIntegerField, F, IntegerField
 from django.db.models.functions import Now
 
 from portal import access
 from portal.exceptions import BatchCancelled, BatchCompleted, BatchSealed
 from portal.models import UploadBatch
+from portal.models.prepared import Prepared, Slot, slots
 from portal.services import outbox
 from portal.services.limits import over_quota
 from portal.services.pages import prefix_range, read_page
@@ -19,6 +22,12 @@ TO_JOIN = ("cancelled_at", "sealed_at", "completed_at")
 TO_CARRY_ON = ("cancelled_at",)
 TO_REOPEN = ("cancelled_at", "completed_at")
 TO_LEAVE = ("completed_at",)
+#: What `update_batch_counters` moves.
+COUNTERS = ("total_files", "stored_count", "failed_count", "total_bytes", "stored_bytes")
+
+_COMPLETE = Prepared(
+    lambda: (UploadBatch.objects.to_complete().filter(**slots(UploadBatch, "id")), {"completed_at": Now()})
+)
 
 
 def create_batch(caller, *, name="", metadata=None, expected_files=None, keep=None):
@@ -61,24 +70,35 @@ def update_batch_counters(batch_id, *, total=0, stored=0, failed=0, total_bytes=
     """
     if batch_id is None:
         return
-    batch = UploadBatch.objects.filter(pk=batch_id)
-    open_now = batch.filter(**{f"{name}__isnull": True for name in open_to})
-    if total > 0 and settings.PORTAL_QUOTA_BATCH_FILES:
-        open_now = open_now.filter(total_files__lte=settings.PORTAL_QUOTA_BATCH_FILES - total)
-    moved = open_now.update(
-        total_files=F("total_files") + total,
-        stored_count=F("stored_count") + stored,
-        failed_count=F("failed_count") + failed,
-        total_bytes=F("total_bytes") + total_bytes,
-        stored_bytes=F("stored_bytes") + stored_bytes,
-        updated_at=Now(),
+    limited = total > 0 and settings.PORTAL_QUOTA_BATCH_FILES > 0
+    moved = _moving(tuple(open_to), limited).write(
+        id=batch_id,
+        most=settings.PORTAL_QUOTA_BATCH_FILES - total,
+        total_files=total,
+        stored_count=stored,
+        failed_count=failed,
+        total_bytes=total_bytes,
+        stored_bytes=stored_bytes,
     )
     if not moved:
-        row = batch.get()
+        row = UploadBatch.objects.get(pk=batch_id)
         refuse_closed(row, open_to)
         raise over_quota("batch_files", settings.PORTAL_QUOTA_BATCH_FILES, row.total_files, total)
     if stored > 0 or failed > 0 or total < 0:
         complete_batch(batch_id)
+
+
+@cache
+def _moving(open_to, limited):
+    """Return the statement that moves all counters while the columns `open_to` are empty; `limited` by a quota."""
+
+    def build():
+        batch = UploadBatch.objects.filter(**slots(UploadBatch, "id"), **{f"{name}__isnull": True for name in open_to})
+        if limited:
+            batch = batch.filter(total_files__lte=Slot("most", IntegerField()))
+        return batch, {name: F(name) + Slot(name, BigIntegerField()) for name in COUNTERS} | {"updated_at": Now()}
+
+    return Prepared(build)
 
 
 def refuse_full_batch(batch, *, joining=0):
@@ -96,7 +116,7 @@ def complete_batch(batch_id):
 
     Only inside the transaction of the change that may have completed it.
     """
-    if UploadBatch.objects.to_complete().filter(pk=batch_id).update(completed_at=Now()):
+    if _COMPLETE.write(id=batch_id):
         outbox.record_batch_completed(batch_id)
 
 

@@ -4,6 +4,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from portal.models import OutboxEvent, UploadBatch
+from portal.services.transactions import insert_rows
 
 
 def record_files_uploaded(files, storage):
@@ -16,7 +17,7 @@ def record_files_uploaded(files, storage):
     for file in files:
         members = _stored_members(file, storage) | _actor_members(file)
         events.append(_fill(_event_of(kind, file, file.session_id or file.pk), members))
-    OutboxEvent.objects.bulk_create(events)
+    insert_rows(events)
 
 
 def record_files_failed(files):
@@ -28,7 +29,7 @@ def record_files_failed(files):
     for file in files:
         event = _event_of(OutboxEvent.Type.FILE_FAILED, file, file.session_id or file.pk)
         events.append(_fill(event, {"file": _file_members(file), "error": file.error} | _actor_members(file)))
-    OutboxEvent.objects.bulk_create(events)
+    insert_rows(events)
 
 
 def record_batch_completed(batch_id):

@@ -7,9 +7,9 @@ from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from portal.models import IngestFile, UploadBatch
+from portal.services.batches import COUNTERS
 from portal.services.transactions import write_transaction
 
-COUNTERS = ("total_files", "stored_count", "failed_count", "total_bytes", "stored_bytes")
 BLOCK = 200
 
 

@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 from portal.exceptions import SessionClosed, StatusConflict
 from portal.models import IngestFile, UploadSession
 from portal.models.prepared import Prepared, Slot, slots
+from portal.services.transactions import insert_rows
 
 #: So many rows are moved by one statement.
 BLOCK = 200
@@ -94,7 +95,7 @@ def _insert(files, status):
     files = sorted(files, key=lambda file: file.path or "")
     for file in files:
         file.status = status
-    IngestFile.objects.bulk_create(files)
+    insert_rows(files)
 
 
 def tell_digest(row, sha256):

@@ -4,16 +4,24 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.db.models import Count, F, OuterRef, Subquery, Sum
+from django.db.models import BigIntegerField, Count, F, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from portal.models import IngestFile, OwnerUsage, UploadSession
+from portal.models.prepared import Prepared, Slot, slots
 from portal.services.batches import refuse_full_batch
 from portal.services.limits import over_quota
 from portal.services.transactions import write_transaction
 
 COUNTERS = ("stored_files", "stored_bytes", "open_sessions", "open_bytes")
 BLOCK = 50
+
+_MOVE = Prepared(
+    lambda: (
+        OwnerUsage.objects.filter(**slots(OwnerUsage, "owner_id")),
+        {name: F(name) + Slot(name, BigIntegerField()) for name in COUNTERS},
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -37,21 +45,21 @@ def move_usage(owner_id, *, stored_files=0, stored_bytes=0, open_sessions=0, ope
     owner is locked from here to the end of the commit. What frees something, or turns declared bytes into stored ones,
     is never refused.
     """
-    moved = {
-        "stored_files": F("stored_files") + stored_files,
-        "stored_bytes": F("stored_bytes") + stored_bytes,
-        "open_sessions": F("open_sessions") + open_sessions,
-        "open_bytes": F("open_bytes") + open_bytes,
-    }
+    by = dict(zip(COUNTERS, (stored_files, stored_bytes, open_sessions, open_bytes), strict=True))
     size, sessions = max(stored_bytes + open_bytes, 0), max(open_sessions, 0)
-    within = rows = OwnerUsage.objects.filter(owner_id=owner_id)
-    if size or sessions:
+    rows = OwnerUsage.objects.filter(owner_id=owner_id)
+
+    def move():
+        if not (size or sessions) or not any(_quotas().values()):
+            return _MOVE.write(owner_id=owner_id, **by)
         within = rows.with_room(size, sessions=sessions, **_quotas())
-    if within.update(**moved):
+        return within.update(**{name: F(name) + number for name, number in by.items()})
+
+    if move():
         return
     # Two may be the first: the second waits for the commit of the other here.
     OwnerUsage.objects.bulk_create([OwnerUsage(owner_id=owner_id)], ignore_conflicts=True)
-    while not within.update(**moved):
+    while not move():
         # What was in the way may be gone by now: then there is room.
         if error := _lack(rows.get(), size, sessions):
             raise error

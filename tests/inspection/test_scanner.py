@@ -129,7 +129,7 @@ def test_only_a_whole_answer_lets_in(answer):
 def test_a_clamd_that_is_silent_or_away_gives_no_verdict(tmp_path):
     with FalseClamd(b"stream: OK\0", slow=1.5) as scanner, pytest.raises(ScannerFailed, match="timed out"):
         scanner.scan([b"a"])
-    for url in (f"clamd://{tmp_path}/none", "clamd://127.0.0.1:9"):
+    for url in (f"clamd://{tmp_path}/none", "clamd://127.0.0.1:9", "clamd://a..b"):
         scanner = open_scanner(url, 1)
         for ask in (scanner.check, lambda asked=scanner: asked.scan([b"a"])):
             with pytest.raises(ScannerFailed, match="clamd"):
@@ -205,6 +205,13 @@ def test_a_command_that_fails_gives_no_verdict(code):
     scanner = python(code) if code != "syntax error" else Command(["/nowhere/scan"], 5)
     with pytest.raises(ScannerFailed):
         scanner.scan([b"a"])
+
+
+def test_a_command_gets_no_secret(monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "of the portal")
+    monkeypatch.setenv("TZ", "UTC")
+    scanner = python("import os; print(os.environ.get('SECRET_KEY'), os.environ['TZ']); raise SystemExit(1)")
+    assert scanner.scan([b"a"]) == "None UTC"
 
 
 def test_a_command_that_has_seen_enough_may_end_early():
