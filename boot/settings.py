@@ -79,6 +79,7 @@ class Base(Configuration):
     PORTAL_CONTENT_TYPES = environment.read_list("PORTAL_CONTENT_TYPES")
     PORTAL_SCANNER = environment.read("PORTAL_SCANNER")
     PORTAL_SCANNER_TIMEOUT_SECONDS = environment.read_int("PORTAL_SCANNER_TIMEOUT_SECONDS", 120)
+    PORTAL_KNOWN_BYTES = environment.read_bool("PORTAL_KNOWN_BYTES", True)
     PORTAL_FINALIZE_INLINE_BYTES = environment.read_int("PORTAL_FINALIZE_INLINE_BYTES", 256 * 2**20)
     #: What becomes of a download where the store can sign URLs.
     PORTAL_DOWNLOAD = environment.read_choice("PORTAL_DOWNLOAD", "redirect", "redirect", "proxy")

@@ -60,6 +60,9 @@ class IngestFile(models.Model):
             models.Index(fields=["owner", "id"], name="file_owner_id"),
             models.Index(fields=["owner", "status", "id"], name="file_owner_status_id"),
             models.Index(fields=["owner", "id"], name="file_loose_id", condition=Q(batch__isnull=True)),
+            models.Index(
+                fields=["owner", "sha256", "size_bytes", "id"], name="file_known_bytes", condition=Q(status="STORED")
+            ),
             models.Index(fields=["storage_key"], name="file_storage_key", condition=~Q(storage_key="")),
         ]
         constraints = [

@@ -7,6 +7,7 @@ from portal.exceptions import Conflict, IdempotencyInProgress, PortalError, Quot
 from portal.models import IngestFile, UploadSession
 from portal.services.batches import TO_JOIN, TO_REOPEN, update_batch_counters
 from portal.services.entries import Wanted
+from portal.services.known_bytes import may_be_known, store_known
 from portal.services.openings import open_declared
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, insert_expected, tell_digest
@@ -26,11 +27,14 @@ def declare_files(caller, batch, entries, *, storage, open_sessions=False, keep=
     known yet is put on record. `open_sessions` opens a session for each that is to be uploaded. At most a few thousand
     entries: they are held in memory. `keep()` runs in the last transaction, when each has its action or its error.
     """
-    kept = False
+    kept, known = False, may_be_known(caller, entries)
     for _ in range(TRIES):
         try:
             pending = [entry for entry in entries if entry.pending]
-            kept = _declare(caller, batch, pending, None if open_sessions else keep)
+            kept = _declare(caller, batch, pending, None if open_sessions or known else keep)
+            if known:
+                known = False
+                store_known(caller, batch, entries, storage=storage)
             if open_sessions:
                 kept = open_declared(caller, batch, entries, storage=storage, keep=keep)
             break

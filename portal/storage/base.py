@@ -15,8 +15,9 @@ digests lower-case hex. Errors: FileNotFoundError, FileExistsError, and the six 
 comes as StorageUnavailable.
 """
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from portal.storage.handles import HeldFile, NewObject, PartRange, StoredObject
@@ -80,6 +81,8 @@ class Storage(ABC):
     locks = True
     #: Whether a write is over before one could notice, so that it may be made in the event loop.
     swift = False
+    #: The largest object, in bytes, that `copy_objects` is asked for.
+    copies_up_to = sys.maxsize
 
     @abstractmethod
     def create_staging(self, key: str, *, single: bool = False) -> str:
@@ -114,6 +117,14 @@ class Storage(ABC):
         """Make these objects survive a power cut, bytes and names, and close them: one round of syncs for all.
 
         After an error nothing is known of any of them.
+        """
+
+    @abstractmethod
+    def copy_objects(self, sources: Mapping[str, str], *, seconds: float) -> set[str]:
+        """Give objects a second, fresh key, `{fresh key: key now}`; return the fresh ones, durable by then.
+
+        No byte passes through here. Left out is what is gone, what this storage cannot copy so, and what was not begun
+        after `seconds`; what of that is there all the same is rubbish.
         """
 
     @abstractmethod

@@ -19,6 +19,8 @@ except ImportError:  # Windows: refused at start, with a sentence
 FLOCK = "hhqqi4x"
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+#: No such file; as many names as one may have (65,000 on ext4); a file system without hard links.
+UNLINKABLE = (errno.ENOENT, errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP)
 PASSED_ON = (FileNotFoundError, FileExistsError, StorageUnavailable)
 
 _locked_files: "weakref.WeakSet[LockedFile]" = weakref.WeakSet()
@@ -64,6 +66,17 @@ def sync_folder(folder):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def link_file(source, path):
+    """Give a file a second name; False when it is gone, or its file system, or the file itself, takes no more names."""
+    try:
+        os.link(source, path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in UNLINKABLE:
+            raise
+        return False
+    return True
 
 
 class LockedFile:

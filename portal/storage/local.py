@@ -2,7 +2,8 @@
 
 What is stored where, below one root: `staging/<key>` are files on their way in, each part at its place;
 `objects/<key>` are whole files, each written once and never changed (one that comes in one request is written
-right there, and no row names it before it is whole); `trash/<kind>-<key>` is what no row named, kept for a day.
+right there, and no row names it before it is whole; bytes that are known already get one more name, a hard
+link); `trash/<kind>-<key>` is what no row named, kept for a day.
 Nothing here is named by a client, and no list is kept: the rows say what is what.
 
 Permissions: the user of the server and of the worker must own the root or be able to make it, and read, write
@@ -21,7 +22,7 @@ import uuid
 from pathlib import Path
 
 from portal.storage.base import Storage
-from portal.storage.descriptors import open_file, refuse_without_locks, sync_folder
+from portal.storage.descriptors import link_file, open_file, refuse_without_locks, sync_folder
 from portal.storage.folders import Folders
 from portal.storage.keys import trash_name
 from portal.storage.ranges import LocalHeldFile, LocalNewObject, LocalObject, LocalPartRange
@@ -76,6 +77,20 @@ class LocalStorage(Storage):
                 sync_folder(folder)
         for new in objects:
             new.close()
+
+    def copy_objects(self, sources, *, seconds):
+        until, linked = time.monotonic() + seconds, {}
+        with self._folders.at_work("link an object"):
+            for key, source in sources.items():
+                path, there = self._folders.path("objects", key), self._folders.path("objects", source)
+                if time.monotonic() > until:
+                    break
+                self._folders.prepare(path.parent)
+                if link_file(there, path):
+                    linked[key] = path.parent
+            for folder in set(linked.values()):
+                sync_folder(folder)
+        return set(linked)
 
     def open_object(self, key):
         path = self._folders.path("objects", key)

@@ -54,6 +54,16 @@ class MemoryStorage(Storage):
         for new in objects:
             new.close()
 
+    def copy_objects(self, sources, *, seconds):
+        copied, objects = set(), self.files["objects"]
+        with self.mutex:
+            for key, source in sources.items():
+                if check_key("objects", source) in objects:
+                    objects[check_key("objects", key)] = file = MemoryFile(self.clock())
+                    file.data[:] = objects[source].data
+                    copied.add(key)
+        return copied
+
     def open_object(self, key):
         return MemoryObject(self._find("objects", key))
 

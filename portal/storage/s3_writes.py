@@ -25,6 +25,17 @@ def whole_part_size(number):
     return WHOLE_PART_BYTES << (number - 1) // GROWS_AFTER
 
 
+def copy_object(client, name, source, *, until):
+    """Have the store copy an object; False for what failed, or was not begun by `until` on the monotonic clock."""
+    # A copy whose answer came too late may be there: the sweep finds it.
+    with suppress(FileNotFoundError, StorageUnavailable):
+        if time.monotonic() < until:
+            with translated("copy an object", action="s3:GetObject", gone=GONE):
+                client.copy_object(**name, CopySource=source)
+            return True
+    return False
+
+
 def _put_once(client, name, spool, require=lambda: None):
     """PUT an object where there is none, and return its ETag; KeyTaken where there is one with other bytes.
 

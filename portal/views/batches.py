@@ -126,7 +126,8 @@ class BatchFileList(APIView):
     def post(self, request, batch_id):
         """As JSON: declare up to 1,000 files, and learn of each what to do: `upload`, `resume`, `stored`.
 
-        A `rejected` one has an `error`, and the others go on. With `open_sessions` those that are to be uploaded have
+        `stored` is also what has the size and SHA-256 of a file that you have stored already, if you may read. A
+        `rejected` one has an `error`, and the others go on. With `open_sessions` those that are to be uploaded have
         their sessions at once. Safe to repeat: the path is the key. With an Idempotency-Key seen before: the first
         answer.
         """

@@ -61,3 +61,17 @@ def test_a_migration_waits_for_no_lock_longer_than_its_time(other, monkeypatch):
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("0",), "for migrations alone"
+
+
+def test_a_large_index_is_made_while_others_write_and_again_after_it_was_broken_off(transactional_db, capsys):
+    postgresql = connection.vendor == "postgresql"
+    call_command("sqlmigrate", "portal", "0013")
+    assert ("CREATE INDEX CONCURRENTLY" in capsys.readouterr().out) == postgresql
+    call_command("migrate", "portal", "0012", verbosity=0)
+    if postgresql:
+        with connection.cursor() as cursor:
+            cursor.execute('CREATE INDEX "file_known_bytes" ON "portal_ingestfile" ("id")')
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        made = connection.introspection.get_constraints(cursor, "portal_ingestfile")["file_known_bytes"]
+    assert made["columns"] == ["owner_id", "sha256", "size_bytes", "id"]

@@ -74,7 +74,8 @@ def test_what_is_new_is_expected_and_counted_once(ann, storage):
     assert (len(transactions), event_types()) == (1, [])
 
 
-def test_each_is_answered_with_what_to_do(ann, storage):
+def test_each_is_answered_with_what_to_do(ann, storage, settings):
+    settings.PORTAL_KNOWN_BYTES = False
     batch = make_batch(ann)
     store_file(ann, storage, DATA, batch=batch, path="stored")
     going = open_session(ann, storage, size=4, batch=batch, path="open")

@@ -154,3 +154,32 @@ class FileRules:
         assert storage.free_bytes() > 0
         storage.check()
         assert [storage.count_keys(kind) for kind in ("staging", "objects", "trash")] == [0, 0, 0]
+
+    # A second key
+
+    def test_a_copy_is_an_object_of_its_own(self, storage):
+        source, *keys = stored(storage, data := pattern(70_000)), object_key(), object_key()
+        assert storage.copy_objects(dict.fromkeys(keys, source), seconds=60) == set(keys)
+        storage.remove_object(source)
+        assert [read(storage, key) for key in keys] == [data, data]
+        storage.trash_object(keys[0])
+        assert read(storage, keys[1]) == data
+        assert storage.count_keys("objects") == 1
+
+    def test_what_is_gone_is_not_copied_and_the_others_are(self, storage):
+        gone, there, key = object_key(), object_key(), stored(storage)
+        assert storage.copy_objects({gone: object_key(), there: key}, seconds=60) == {there}
+        assert storage.age_seconds("objects", gone) is None
+        assert storage.copy_objects({}, seconds=60) == set()
+
+    def test_a_copy_is_as_young_as_it_is(self, storage, clock):
+        source, key = stored(storage), object_key()
+        storage.copy_objects({key: source}, seconds=60)
+        assert storage.age_seconds("objects", key) < 60
+        assert key not in storage.old_keys("objects", older_than_seconds=60)
+
+    def test_a_copy_goes_to_a_key_alone(self, storage):
+        with pytest.raises(ValueError, match="not a key"):
+            storage.copy_objects({"../a": stored(storage)}, seconds=60)
+        with pytest.raises(ValueError, match="not a key"):
+            storage.copy_objects({object_key(): "../a"}, seconds=60)

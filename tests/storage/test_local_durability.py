@@ -209,3 +209,35 @@ def test_a_move_to_the_trash_syncs_the_new_name_first(storage, calls):
         ("fsync", "storage/trash"),
         ("fsync", f"storage/staging/{staging[:2]}"),
     ]
+
+
+def test_a_second_name_is_durable_when_it_is_told(storage, calls):
+    source, first = stored(storage), object_key()
+    second = f"{first[:6]}{'0' * 32}"
+    storage.create_object(beside := object_key()).close()
+    calls.clear()
+    assert storage.copy_objects({first: source, second: source, f"{beside[:6]}{'1' * 32}": source}, seconds=60)
+    folders = sorted(f"storage/objects/{key[:5]}" for key in (first, beside))
+    assert sorted(name for call, name in calls[-2:] if call == "fsync") == folders
+
+
+@pytest.mark.parametrize("number", [errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_that_takes_no_more_names_is_left_out(storage, monkeypatch, number):
+    def link(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    assert storage.copy_objects({object_key(): stored(storage)}, seconds=60) == set()
+
+
+def test_a_disk_that_fails_while_it_links_is_told_of(storage, monkeypatch):
+    def link(*_, **__):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(StorageUnavailable):
+        storage.copy_objects({object_key(): stored(storage)}, seconds=60)
+
+
+def test_what_is_not_begun_in_time_is_left_out(storage):
+    assert storage.copy_objects({object_key(): stored(storage)}, seconds=-1) == set()

@@ -8,6 +8,8 @@ import pytest
 from portal.exceptions import MissingParts, PartBusy, PartConflict, StorageUnavailable
 from portal.models import IngestFile, OutboxEvent, PartClaim, UploadSession
 from portal.services.cleanup import expire_sessions, remove_dead_bytes, sweep_unnamed
+from portal.services.declarations import declare_files
+from portal.services.entries import Entry
 from portal.services.files import delete_file, open_content
 from portal.services.finalize import finalize_again, finalize_session
 from portal.services.parts import begin_part
@@ -258,3 +260,33 @@ def test_parts_are_listed_page_by_page_from_any_number_on(storage, server, sessi
             assert found == list(range(after + 1, 8))
     finally:
         storage_client.list_parts = really
+
+
+def test_what_is_known_is_copied_by_the_store_and_outlives_the_first(ann, storage, server, bucket):
+    first, batch = store_file(ann, storage, DATA, chunk_size_bytes=CHUNK), make_batch(ann)
+    entries = [Entry(path, len(DATA), first.sha256) for path in "ab"]
+    declare_files(ann, batch, entries, storage=storage)
+    assert [entry.action for entry in entries] == ["stored"] * 2
+    assert len(server.objects(bucket)) == 3
+    delete_file(IngestFile.objects.get(pk=first.pk), storage=storage)
+    files = IngestFile.objects.filter(batch=batch)
+    assert server.objects(bucket) == {f"portal/objects/{file.storage_key}": DATA for file in files}
+    assert [found for _, found in verify_stored(storage=storage)] == [None] * 2
+    assert counters(batch) == (2, 2, 0, 0)
+
+
+def test_what_the_store_does_not_copy_is_uploaded(ann, storage, server, bucket):
+    first, batch = store_file(ann, storage, b"data"), make_batch(ann)
+    gone = store_file(ann, storage, b"gone")
+    server.client.delete_object(**storage.name("objects", gone.storage_key))
+    entries = [Entry("a", 4, gone.sha256), Entry("b", 4, first.sha256)]
+    declare_files(ann, batch, entries, storage=storage)
+    assert [entry.action for entry in entries] == ["upload", "stored"]
+    assert len(server.objects(bucket)) == 2
+
+
+def test_a_store_that_does_not_answer_leaves_them_to_be_uploaded(ann, storage, bucket):
+    entry = Entry("a", 4, store_file(ann, storage, b"data").sha256)
+    away = S3Storage(f"s3://{bucket}/portal?endpoint_url=http://127.0.0.1:9&region=us-east-1")
+    declare_files(ann, make_batch(ann), [entry], storage=away)
+    assert entry.action == "upload"
