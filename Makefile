@@ -42,7 +42,7 @@ test: $(VENV)/.dev ## run the whole suite on SQLite and on PostgreSQL
 
 test-full: export PORTAL_TEST_ROUNDS = full
 test-full: export PYTEST_TIMEOUT = 3600
-test-full: test ## the same with every race and crash at its full count
+test-full: test ## everything on both databases, every race and crash at its full count
 
 # The short forms take about an hour; CRASH_ROUNDS=long is for a night. Each goes on when another has found something.
 CRASH_ROUNDS ?= short

@@ -12,6 +12,7 @@ from django.db import connection
 from tests.api import Api
 from tests.databases import kept_template, new_database
 from tests.needs import need_tool
+from tests.rounds import FULL
 from tests.s3 import CREDENTIALS, S3Server
 from tests.samples import make_caller
 from tests.server import LiveServer
@@ -26,8 +27,22 @@ LONGEST = (
     *("e2e/test_run_portal.py", "boot/test_graceful.py", "transfer/test_many.py", "e2e/test_s3.py"),
     *("test_admin_search.py", "test_admin.py", "canary/test_canary.py", "test_tenancy.py"),
 )
-#: What asks no database runs once when everything is run, on SQLite's turn.
-WITHOUT_DATABASE = ("boot/test_settings.py", "design/", "storage/")
+#: What asks no database, or nothing that others do not ask of both, and is about a program, a page, a browser, a store
+#: or bytes on their way: the quick run of everything has it once, on SQLite's turn.
+ONCE = (
+    *("boot/", "canary/", "client/", "design/", "docs/", "e2e/", "examples/", "inspection/", "runner/", "schema/"),
+    *(
+        "serializers/",
+        "storage/",
+        "transfer/",
+        "services/s3/test_faults.py",
+        "test_admin_browser.py",
+        "test_tallies.py",
+    ),
+    "test_tracing.py",
+)
+#: What is about many processes on one database, for minutes: once too, on PostgreSQL's.
+ON_POSTGRESQL = ("crashes/test_nodes.py", "crashes/test_soak.py")
 
 
 def pytest_configure(config):
@@ -45,11 +60,12 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Put the longest files first; in PostgreSQL's run of everything leave out what asks no database."""
+    """Put the longest files first; in the quick run of everything leave out what the other database's has as well."""
     places = {TESTS / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
-    if connection.vendor == "postgresql" and config.args_source.name != "ARGS":
-        left_out = [item for item in items if item.path.relative_to(TESTS).as_posix().startswith(WITHOUT_DATABASE)]
+    if not FULL and config.args_source.name != "ARGS":
+        elsewhere = ONCE if connection.vendor == "postgresql" else ON_POSTGRESQL
+        left_out = [item for item in items if item.path.relative_to(TESTS).as_posix().startswith(elsewhere)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
 
