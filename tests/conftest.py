@@ -17,6 +17,7 @@ from tests.s3 import CREDENTIALS, S3Server
 from tests.samples import make_caller
 from tests.server import LiveServer
 from tests.strict import StrictStorage
+from tests.turns import turn
 
 DATA_DIR = pytest.StashKey[Path]()
 TESTS = Path(__file__).resolve().parent
@@ -81,6 +82,13 @@ def django_db_modify_db_settings(request, django_db_modify_db_settings):
     default = settings.DATABASES["default"]
     if default["ENGINE"].endswith("sqlite3"):
         default.setdefault("TEST", {})["NAME"] = str(request.config.stash[DATA_DIR] / "tests.sqlite3")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Give each test its turn; one that is marked `alone` has no other beside it."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture
