@@ -18,9 +18,9 @@ LONGEST_PAUSE = 30
 class Numberer:
     """Numbers what there is until it is told to stop; a fault of the database is waited out."""
 
-    def __init__(self, *, stopped):
-        #: `stopped(seconds)` waits and is true when a stop is asked for.
-        self.stopped = stopped
+    def __init__(self, *, stopped, numbered=lambda: None):
+        #: `stopped(seconds)` waits and is true when a stop is asked for; `numbered()` is called for each block.
+        self.stopped, self.numbered = stopped, numbered
         self._pause = POLL_SECONDS
 
     def run(self):
@@ -33,8 +33,10 @@ class Numberer:
         """Number all that there is now, block by block; return False when a fault of the database ended it early."""
         close_old_connections()
         try:
-            while number_events() and not self.stopped(0):
-                pass
+            while number_events():
+                self.numbered()
+                if self.stopped(0):
+                    break
         except (PortalError, AnyDatabaseError) as error:
             logger.warning("numbering waits: %s", error)
             connections.close_all()

@@ -4,6 +4,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from portal.models import OutboxEvent, UploadBatch
+from portal.services.bells import announce_events
 from portal.services.transactions import insert_rows
 
 
@@ -17,7 +18,7 @@ def record_files_uploaded(files, storage):
     for file in files:
         members = _stored_members(file, storage) | _actor_members(file)
         events.append(_fill(_event_of(kind, file, file.session_id or file.pk), members))
-    insert_rows(events)
+    _insert(events)
 
 
 def record_files_failed(files):
@@ -29,7 +30,7 @@ def record_files_failed(files):
     for file in files:
         event = _event_of(OutboxEvent.Type.FILE_FAILED, file, file.session_id or file.pk)
         events.append(_fill(event, {"file": _file_members(file), "error": file.error} | _actor_members(file)))
-    insert_rows(events)
+    _insert(events)
 
 
 def record_batch_completed(batch_id):
@@ -42,7 +43,7 @@ def record_batch_completed(batch_id):
     event = OutboxEvent(
         event_type=OutboxEvent.Type.BATCH_COMPLETED, owner_id=batch.owner_id, subject_id=batch.pk, batch_id=batch.pk
     )
-    _save(event, {"batch": members})
+    _insert([_fill(event, {"batch": members})])
 
 
 def _event_of(event_type, file, subject_id):
@@ -55,8 +56,9 @@ def _event_of(event_type, file, subject_id):
     )
 
 
-def _save(event, members):
-    _fill(event, members).save(force_insert=True)
+def _insert(events):
+    insert_rows(events)
+    announce_events()
 
 
 def _fill(event, members):

@@ -4,17 +4,23 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from unittest import mock
 
 import pytest
+from django.db import connection, connections
 
 from boot.leash import leashed
 from portal.management.commands import run_worker
+from portal.services import dispatch, numbering
 from portal.services.heartbeats import HANG_SECONDS, Pulse
 from tests.api import Api, expect
 from tests.patience import wait_until
+from tests.receiver import SECRET, Receiver
+from tests.samples import store_file
 from tests.server import ROOT
+from tests.services.situations import listeners
 from tests.views.shapes import read_metrics
 
 
@@ -105,3 +111,33 @@ def test_the_heart_feels_each_loop_that_works(monkeypatch, working):
     monkeypatch.setattr(run_worker, "Heart", Heart)
     run_worker.Command().handle()
     assert felt == [LOOPS[working]]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no NOTIFY")
+@pytest.mark.django_db(transaction=True)
+def test_an_event_is_sent_at_once_and_needs_no_polling(ann, storage, settings, monkeypatch):
+    for module in (numbering, dispatch):
+        monkeypatch.setattr(module, "POLL_SECONDS", 600)
+    handlers = {}
+    monkeypatch.setattr(run_worker.signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(run_worker, "get_storage", lambda: storage)
+    monkeypatch.setattr(run_worker, "tallies", mock.Mock())
+    settings.PORTAL_RUNNER_SECRET = SECRET
+
+    def work():
+        run_worker.Command().handle()
+        connections.close_all()
+
+    with Receiver() as receiver:
+        settings.PORTAL_RUNNER_ENDPOINT = receiver.url
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            wait_until(listeners)
+            time.sleep(0.5)  # it is idle
+            store_file(ann, storage)
+            wait_until(lambda: receiver.received, seconds=5)
+        finally:
+            handlers[signal.SIGTERM]()
+            worker.join(10)
+    assert not worker.is_alive()

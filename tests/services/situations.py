@@ -99,6 +99,13 @@ def drift():
     return [*find_drift(), *find_usage_drift()]
 
 
+def listeners():
+    """Return the process ids of the connections that listen to this database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()")
+        return [pid for (pid,) in cursor.fetchall()]
+
+
 @contextlib.contextmanager
 def seen_queries():
     """Give a list that holds, afterwards, the SQL of the block without the brackets of transactions."""

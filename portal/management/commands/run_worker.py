@@ -5,10 +5,12 @@ import threading
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from portal import tracing
 from portal.metrics import tallies
 from portal.runner.webhook import WebhookRunner
+from portal.services.bells import Bell, Listener, Stop
 from portal.services.dispatch import Dispatcher
 from portal.services.heartbeats import Heart, Pulse
 from portal.services.numbering import Numberer
@@ -25,7 +27,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args, **options):
-        stop = threading.Event()
+        stop = Stop()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         try:
@@ -37,14 +39,19 @@ class Command(BaseCommand):
             tracing.start("portal-worker")
         # In threads of their own: a large file that is hashed holds up no event and no heartbeat, and what is sent
         # holds up no number.
+        committed, numbered = Bell(stop), Bell(stop)
         pulses = numberer, dispatcher, worker = [
-            Pulse(name, stop.wait) for name in ("numberer", "dispatcher", "worker")
+            Pulse("numberer", committed.stopped),
+            Pulse("dispatcher", numbered.stopped),
+            Pulse("worker", stop.wait),
         ]
         beside = [
-            Companion(numberer.name, Numberer(stopped=numberer.stopped).run, stop),
+            Companion(numberer.name, Numberer(stopped=numberer.stopped, numbered=numbered.set).run, stop),
             Companion(dispatcher.name, Dispatcher(runner=WebhookRunner(), stopped=dispatcher.stopped).run, stop),
             Companion("heartbeat", Heart(stopped=stop.wait, pulses=pulses).run, stop),
         ]
+        if connection.vendor == "postgresql":
+            beside.append(Companion("listener", Listener(bell=committed, stopped=stop.wait).run, stop))
         try:
             Worker(storage=storage, stopped=worker.stopped).run()
         finally:
