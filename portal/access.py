@@ -5,6 +5,7 @@ from typing import Any
 
 from portal.exceptions import InsufficientScope, NotFound
 from portal.models import Endpoint, IngestFile, OutboxEvent, UploadBatch, UploadSession
+from portal.models.prepared import find_row
 from portal.models.sessions import FIND_GRID, GRID_FIELDS
 
 UPLOAD, READ, DELETE, SERVICE = "upload", "read", "delete", "service"
@@ -89,7 +90,10 @@ def get_own_event(caller, event_id):
 
 def get_batch(caller, batch_id):
     """Return the batch, or raise NotFound if it is not there or not the caller's."""
-    return _one(batches_of(caller), batch_id)
+    batch = find_row(UploadBatch, id=batch_id, owner_id=caller.user.pk)
+    if batch is None:
+        raise NotFound
+    return batch
 
 
 def get_followed_batch(caller, batch_id):

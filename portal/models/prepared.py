@@ -4,11 +4,25 @@ Making the SQL of a queryset costs ten times what the database needs to run it: 
 Such a statement is written as a queryset all the same, so that it means the same on every database.
 """
 
+import threading
+from contextlib import contextmanager
 from functools import cache
 
 from django.db import connection
 from django.db.models import Value
 from django.db.models.sql import InsertQuery, UpdateQuery
+
+_look = threading.local()
+
+
+@contextmanager
+def one_look():
+    """Inside, what this thread asks for twice alike in prepared SELECTs is asked once: for reads of one moment."""
+    _look.seen = {}
+    try:
+        yield
+    finally:
+        del _look.seen
 
 
 class Slot(Value):
@@ -45,9 +59,12 @@ class Prepared:
 
     def rows(self, **values):
         """Run the SELECT; return its rows, their values as the model's fields give them."""
-        with connection.cursor() as cursor:
-            converters = self._run(cursor, values)
-            return [_convert(row, converters) for row in cursor.fetchall()]
+        seen, asked = getattr(_look, "seen", {}), (self, *values.values())
+        if asked not in seen:
+            with connection.cursor() as cursor:
+                converters = self._run(cursor, values)
+                seen[asked] = [_convert(row, converters) for row in cursor.fetchall()]
+        return seen[asked]
 
     def write(self, **values):
         """Run the UPDATE or INSERT; return how many rows it hit."""
@@ -55,13 +72,22 @@ class Prepared:
             self._run(cursor, values)
             return cursor.rowcount
 
+    def write_each(self, rows):
+        """Run the UPDATE or INSERT for each of `rows`, `{name: value}`; all or none only inside a transaction."""
+        sql, params, _ = self._ready()
+        with connection.cursor() as cursor:
+            cursor.executemany(sql, [_fill(params, values) for values in rows])
+
     def _run(self, cursor, values):
+        sql, params, converters = self._ready()
+        cursor.execute(sql, _fill(params, values))
+        return converters
+
+    def _ready(self):
         made = self._made.get(connection.vendor)
         if made is None:
             made = self._made[connection.vendor] = _make(self._build())
-        sql, params, converters = made
-        cursor.execute(sql, [param.fill(values) if isinstance(param, Slot) else param for param in params])
-        return converters
+        return made
 
 
 @cache
@@ -69,10 +95,43 @@ def _inserting(model):
     return Prepared(lambda: model(**slots(model)))
 
 
-def insert_row(row):
-    """Insert a new row that has all its values; raises IntegrityError."""
-    _inserting(type(row)).write(**{field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields})
-    row._state.adding, row._state.db = False, connection.alias
+@cache
+def _attnames(model):
+    return [field.attname for field in model._meta.concrete_fields]
+
+
+@cache
+def _finding(model, columns):
+    return Prepared(lambda: model.objects.filter(**slots(model, *columns)).values_list(*_attnames(model)))
+
+
+def find_row(model, **values):
+    """Return the row of `model` whose columns (by attname) have these values, which one at most has; else None."""
+    for row in _finding(model, tuple(values)).rows(**values):
+        return model.from_db(connection.alias, _attnames(model), row)
+    return None
+
+
+def insert_rows(rows):
+    """Insert new rows of one model that have all their values; raises IntegrityError.
+
+    Only inside a transaction, if they are several.
+    """
+    if not rows:
+        return
+    names = _attnames(type(rows[0]))
+    told = [{name: getattr(row, name) for name in names} for row in rows]
+    statement = _inserting(type(rows[0]))
+    if len(rows) == 1:
+        statement.write(**told[0])
+    else:
+        statement.write_each(told)
+    for row in rows:
+        row._state.adding, row._state.db = False, connection.alias
+
+
+def _fill(params, values):
+    return [param.fill(values) if isinstance(param, Slot) else param for param in params]
 
 
 def _make(built):

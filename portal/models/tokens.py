@@ -40,9 +40,14 @@ class ApiToken(models.Model):
     @property
     def state(self):
         """`active`, `expired` or `revoked`, by this machine's clock."""
-        if self.revoked_at:
-            return "revoked"
-        return "expired" if self.expires_at and self.expires_at <= timezone.now() else "active"
+        return token_state(self.expires_at, self.revoked_at)
+
+
+def token_state(expires_at, revoked_at):
+    """Return the state of a token with these times."""
+    if revoked_at:
+        return "revoked"
+    return "expired" if expires_at and expires_at <= timezone.now() else "active"
 
 
 #: Asked on every request.

@@ -4,8 +4,8 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from portal.models import OutboxEvent, UploadBatch
+from portal.models.prepared import insert_rows
 from portal.services.bells import announce_events
-from portal.services.transactions import insert_rows
 
 
 def record_files_uploaded(files, storage):

@@ -192,6 +192,7 @@ def _store_again(file):
 
 def _refuse_overshoot(batch, count):
     """Raise Overshoot when several files have carried the batch past what it expects; its row is held by now."""
-    over = UploadBatch.objects.filter(pk=batch.pk, stored_count__gt=F("expected_files"))
-    if count > 1 and batch.expected_files is not None and over.exists():
+    if count < 2 or batch.expected_files is None:
+        return
+    if UploadBatch.objects.filter(pk=batch.pk, stored_count__gt=F("expected_files")).exists():
         raise Overshoot

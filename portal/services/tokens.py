@@ -12,7 +12,7 @@ from django.utils import timezone
 from portal.access import DEFAULT_SCOPES, SCOPES, Caller
 from portal.exceptions import Invalid, NotAuthenticated
 from portal.models import ApiToken
-from portal.models.tokens import FIND_CALLER
+from portal.models.tokens import FIND_CALLER, token_state
 from portal.services.rates import take_request
 
 #: Marks our tokens for people and for scanners of leaked secrets.
@@ -56,11 +56,11 @@ def authenticate_token(token):
     digest = _digest(token)
     take_request(digest)
     for scopes, expires_at, revoked_at, *who in FIND_CALLER.rows(digest=digest):
-        row = ApiToken(expires_at=expires_at, revoked_at=revoked_at)
+        state = token_state(expires_at, revoked_at)
         user = get_user_model().from_db(None, ("id", "username", "is_active"), who)
-        if row.state == "revoked" or not user.is_active:
+        if state == "revoked" or not user.is_active:
             break
-        if row.state == "expired":
+        if state == "expired":
             raise NotAuthenticated("The token has expired.")
         return Caller(user=user, scopes=frozenset(scopes))
     raise NotAuthenticated

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from django.db import connection, transaction
 
 from portal.exceptions import DatabaseUnavailable
-from portal.models.prepared import insert_row
 
 #: SQLite has one writer. Waiting here is fair and quiet; its busy handler polls, and starves the unlucky.
 _sqlite_writer = threading.RLock()
@@ -30,14 +29,3 @@ def write_transaction():
             yield
     finally:
         _sqlite_writer.release()
-
-
-def insert_rows(rows):
-    """Insert new rows of one model that have all their values, in one statement; that of a single row is made once.
-
-    Raises IntegrityError.
-    """
-    if len(rows) == 1:
-        insert_row(rows[0])
-    elif rows:
-        type(rows[0]).objects.bulk_create(rows)

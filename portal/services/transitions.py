@@ -5,8 +5,7 @@ from django.db.models.functions import Now
 
 from portal.exceptions import SessionClosed, StatusConflict
 from portal.models import IngestFile, UploadSession
-from portal.models.prepared import Prepared, Slot, slots
-from portal.services.transactions import insert_rows
+from portal.models.prepared import Prepared, Slot, insert_rows, slots
 
 #: So many rows are moved by one statement.
 BLOCK = 200

@@ -47,12 +47,11 @@ def move_usage(owner_id, *, stored_files=0, stored_bytes=0, open_sessions=0, ope
     """
     by = dict(zip(COUNTERS, (stored_files, stored_bytes, open_sessions, open_bytes), strict=True))
     size, sessions = max(stored_bytes + open_bytes, 0), max(open_sessions, 0)
-    rows = OwnerUsage.objects.filter(owner_id=owner_id)
 
     def move():
         if not (size or sessions) or not any(_quotas().values()):
             return _MOVE.write(owner_id=owner_id, **by)
-        within = rows.with_room(size, sessions=sessions, **_quotas())
+        within = OwnerUsage.objects.filter(owner_id=owner_id).with_room(size, sessions=sessions, **_quotas())
         return within.update(**{name: F(name) + number for name, number in by.items()})
 
     if move():
@@ -61,7 +60,7 @@ def move_usage(owner_id, *, stored_files=0, stored_bytes=0, open_sessions=0, ope
     OwnerUsage.objects.bulk_create([OwnerUsage(owner_id=owner_id)], ignore_conflicts=True)
     while not move():
         # What was in the way may be gone by now: then there is room.
-        if error := _lack(rows.get(), size, sessions):
+        if error := _lack(OwnerUsage.objects.get(owner_id=owner_id), size, sessions):
             raise error
 
 

@@ -4,21 +4,17 @@ Bytes first, row second: an arrival's bytes lie durable at a key that no row nam
 makes its file STORED. There is no session, and nothing to take up again: what breaks off is sent anew.
 """
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection
-
 from portal import access
-from portal.exceptions import DatabaseUnavailable, PathTaken, PortalError, StatusConflict
+from portal.exceptions import PathTaken, PortalError
 from portal.models import IngestFile
+from portal.models.prepared import find_row
 from portal.services import cleanup
 from portal.services.arrivals import judge_arrivals, refuse_unjudged
 from portal.services.batches import TO_JOIN, refuse_closed
-from portal.services.outcomes import Overshoot, record_whole
 from portal.services.paths import decide, decide_early, matches
 from portal.services.space import refuse_when_full, storage_errors
 from portal.services.usage import make_room
-
-#: How often a path that changes under a record is looked at anew.
-TRIES = 5
+from portal.services.whole_records import record_one, recorded_together
 
 
 def begin_files(caller, batch_id, *, storage):
@@ -29,6 +25,17 @@ def begin_files(caller, batch_id, *, storage):
     caller.require(access.UPLOAD)
     batch = access.get_batch(caller, batch_id) if batch_id else None
     return FileGroup(caller.user, batch, storage)
+
+
+def store_together(groups):
+    """Store, judge and record what is in several groups of one owner and batch as one; their paths must differ."""
+    first = groups[0]
+    whole = FileGroup(first.owner, first.batch, first.storage)
+    for group in groups:
+        whole.arrivals += group.arrivals
+    whole.store()
+    whole.judge()
+    whole.record()
 
 
 class FileGroup:
@@ -79,7 +86,15 @@ class FileGroup:
 
     def look(self):
         """Give those an outcome whose path, or whose batch, allows no other."""
-        self._look(self._pending())
+        self.look_at(self._pending())
+
+    def look_at(self, arrivals):
+        """Give those of `arrivals` an outcome whose path, or whose batch as it is now, allows no other."""
+        if self.batch is not None:
+            self.batch.refresh_from_db()
+        found = self._files_on(arrivals)
+        for arrival in arrivals:
+            decide(arrival, found.get(arrival.path), self.batch)
 
     def store(self):
         """Make the bytes of those without an outcome durable, in one round of syncs."""
@@ -110,9 +125,9 @@ class FileGroup:
         """
         refuse_unjudged(self._pending())
         pending = self._pending()
-        if len(pending) < 2 or not self._recorded_together(pending, keep):
+        if len(pending) < 2 or not recorded_together(self, pending, keep):
             for arrival in self._pending():
-                self._record_one(arrival, keep)
+                record_one(self, arrival, keep)
 
     @property
     def left(self):
@@ -139,62 +154,7 @@ class FileGroup:
     def _files_on(self, arrivals):
         if self.batch is None:
             return {}
+        if len(arrivals) == 1:
+            file = find_row(IngestFile, batch_id=self.batch.pk, path=arrivals[0].path)
+            return {file.path: file} if file else {}
         return {file.path: file for file in self.batch.files.filter(path__in=[one.path for one in arrivals])}
-
-    def _look(self, arrivals):
-        if self.batch is not None:
-            self.batch.refresh_from_db()
-        found = self._files_on(arrivals)
-        for arrival in arrivals:
-            decide(arrival, found.get(arrival.path), self.batch)
-
-    def _recorded_together(self, arrivals, keep):
-        """Return False when one of them was refused, or its path was taken meanwhile: nothing was recorded."""
-        try:
-            self._commit(arrivals, keep)
-        except DatabaseUnavailable as error:
-            for arrival in arrivals:
-                arrival.refuse(error)
-        except (PortalError, IntegrityError, Overshoot):
-            return False
-        except (OperationalError, InterfaceError):
-            self._read_back(arrivals)
-        return True
-
-    def _record_one(self, arrival, keep):
-        for _ in range(TRIES):
-            try:
-                return self._commit([arrival], keep)
-            except (IntegrityError, StatusConflict):
-                # Somebody else took the path since the look.
-                if self.batch is None:
-                    raise
-                self._look([arrival])
-                if not arrival.pending:
-                    return None
-            except PortalError as error:
-                return arrival.refuse(error)
-            except (OperationalError, InterfaceError):
-                return self._read_back([arrival])
-        return arrival.refuse(PathTaken())
-
-    def _commit(self, arrivals, keep):
-        for arrival in arrivals:
-            arrival.unsure = True
-        try:
-            files = record_whole(self.owner, self.batch, arrivals, storage=self.storage, keep=keep)
-        except (PortalError, IntegrityError, Overshoot):
-            for arrival in arrivals:
-                arrival.unsure = False
-            raise
-        for arrival, file in zip(arrivals, files, strict=True):
-            arrival.file, arrival.created = file, True
-
-    def _read_back(self, arrivals):
-        """The answer to COMMIT may be what was lost: the rows themselves say."""
-        connection.close()
-        named = IngestFile.objects.filter(storage_key__in=[one.key for one in arrivals])
-        found = {file.storage_key: file for file in named}
-        for arrival in arrivals:
-            arrival.file, arrival.created = found.get(arrival.key), True
-            arrival.refuse(DatabaseUnavailable("The file could not be recorded; send it again."))

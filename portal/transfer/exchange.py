@@ -30,7 +30,7 @@ class Exchange:
 
     @cached_property
     def common_headers(self):
-        """The headers of every answer, as (name, value) pairs."""
+        """The headers of every answer: their values by their names in lower case, both bytes."""
         return common_headers(self.request)
 
     def values(self, name):
@@ -49,12 +49,8 @@ class Exchange:
 
     async def start(self, status, headers):
         """Send the status and the headers, those of every answer included; `headers` win over the common ones."""
-        fields = {name.lower(): value for name, value in self.common_headers}
-        fields |= {name.lower(): value for name, value in headers.items()}
-        pairs = [*fields.items(), *((name.lower(), value) for name, value in self.identity_headers)]
-        if any(character in value for _, value in pairs for character in "\r\n\0"):
-            raise ValueError("a header must not hold a line break")
-        await self.start_raw(status, [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs])
+        fields = self.common_headers | dict(_to_bytes(headers.items()))
+        await self.start_raw(status, [*fields.items(), *_to_bytes(self.identity_headers)])
 
     async def start_raw(self, status, headers):
         """Send the status and exactly these headers, pairs of bytes."""
@@ -69,3 +65,11 @@ class Exchange:
     async def send_body(self, block, *, more):
         """Send one block of the body; waits while the client is slow to take it."""
         await self.send({"type": "http.response.body", "body": block, "more_body": more})
+
+
+def _to_bytes(headers):
+    """Return the pairs as they go out; refuses a value with a line break."""
+    for _, value in headers:
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise ValueError("a header must not hold a line break")
+    return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers]

@@ -26,7 +26,8 @@ io = ThreadPoolExecutor(
 judges = ThreadPoolExecutor(JUDGE_THREADS, thread_name_prefix="portal-judges")
 
 
-def _in_unit(function, *args):
+def in_unit(function, *args):
+    """Call `function` as one unit of work on a database connection that is looked after."""
     # No Django signal fires outside its request, so a broken or aged connection is looked for here.
     close_old_connections()
     try:
@@ -65,17 +66,22 @@ class Jobs:
 
     async def run_database(self, function, *args):
         """Run one step in the database pool, on a connection that is looked after."""
-        return await self._run(database, _in_unit, function, *args)
+        return await self._run(database, in_unit, function, *args)
 
     async def run_request(self, function, *args):
         """Run one step of a Django request in the database pool; Django's own signals look after the connection."""
         return await self._run(database, function, *args)
 
+    async def run_together(self, steps, key, item):
+        """Take one step together with those that others ask for at once for the same `key` (a Together)."""
+        self._last = steps.submit(key, item)
+        return await asyncio.shield(self._last)
+
     async def close(self, function, pool=io):
         """Call `function` in `pool` once the last step has ended; goes on without a coroutine that is cancelled."""
         closed = Future()
         if pool is database:
-            function = partial(_in_unit, function)
+            function = partial(in_unit, function)
         if self._last is None:
             closed.set_result(None)
         else:

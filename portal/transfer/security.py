@@ -24,11 +24,11 @@ def _no_view(request):
 
 
 #: Whether the request came over https → the headers: nothing else of it tells in them, and they take time to make.
-_made: dict[bool, list[tuple[str, str]]] = {}
+_made: dict[bool, dict[bytes, bytes]] = {}
 
 
 def common_headers(request):
-    """Return the security headers as (name, value) pairs, exactly as Django would put them on an empty answer."""
+    """Return the security headers as they go out, names in lower case, as Django would put them on an empty answer."""
     secure = request.is_secure()
     if secure not in _made:
         _made[secure] = _make_headers(request)
@@ -40,7 +40,7 @@ def _make_headers(request):
     del response["Content-Type"]
     for middleware in reversed(_middleware()):
         response = middleware.process_response(request, response)
-    return list(response.items())
+    return {name.lower().encode(): value.encode("latin-1") for name, value in response.items()}
 
 
 def check_host(request):

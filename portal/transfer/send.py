@@ -92,7 +92,7 @@ def _reader(jobs, stored, start, end):
 def _headers(exchange, content):
     """Return the headers of every successful answer; what is sent is never run, framed or sniffed."""
     digest = base64.b64encode(bytes.fromhex(content.sha256)).decode()
-    policy = dict(exchange.common_headers).get("Content-Security-Policy", "default-src 'none'")
+    policy = exchange.common_headers.get(b"content-security-policy", b"default-src 'none'").decode("latin-1")
     return {
         "ETag": f'"{content.sha256}"',
         "Repr-Digest": f"sha-256=:{digest}:",

@@ -7,7 +7,7 @@ import pytest
 from portal import exceptions
 from portal.models import IngestFile, UploadBatch, UploadSession
 from portal.models.files import DEFAULT_CONTENT_TYPE
-from portal.services import declarations, openings, sessions, whole_files
+from portal.services import declarations, openings, sessions, whole_records
 from portal.services.arrivals import Arrival
 from portal.services.cancels import cancel_batch, delete_batch_files
 from portal.services.claims import claim_session
@@ -346,7 +346,7 @@ def test_a_digest_that_is_told_at_this_moment_holds_for_what_is_on_its_way(ann, 
     batch = make_batch(ann)
     declare(ann, batch, storage, ("whole", 4), ("session", 4))
     tell = lambda path: lambda: declare(ann, batch, storage, (path, 4, SHA256))  # noqa: E731
-    just_before(monkeypatch, whole_files, "record_whole", tell("whole"))
+    just_before(monkeypatch, whole_records, "record_whole", tell("whole"))
     (refused,) = put(ann, batch, storage, ("whole", b"DATA"))
     assert refused.error.code == "path_taken"
     just_before(monkeypatch, sessions, "make_staging", tell("session"))

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from portal import exceptions
 from portal.models import IngestFile, OutboxEvent, UploadBatch, UploadSession
-from portal.services import known_bytes, outcomes, whole_files
+from portal.services import known_bytes, outcomes, whole_records
 from portal.services.cancels import cancel_batch
 from portal.services.cleanup import sweep_unnamed
 from portal.services.declarations import declare_files
@@ -227,7 +227,7 @@ def test_what_changes_before_they_are_recorded_is_respected(ann, storage, known,
         "delete": lambda: delete_file(IngestFile.objects.get(path="a"), storage=storage),
         "put": lambda: store_file(ann, storage, DATA, batch=batch, path="a"),
     }
-    just_before(monkeypatch, whole_files, "record_whole", actions[end])
+    just_before(monkeypatch, whole_records, "record_whole", actions[end])
     entries = declare(ann, batch, storage, ("a", 4, SHA256), ("b", 4, SHA256))
     assert answers(entries) == ["upload" if end == "cancel" else "stored"] * 2
     for entry in entries:
@@ -259,7 +259,7 @@ def test_a_crash_before_the_row_leaves_bytes_to_the_sweep_and_a_file_to_declare(
     class Killed(BaseException):
         pass
 
-    monkeypatch.setattr(whole_files, "record_whole", failing(Killed()))
+    monkeypatch.setattr(whole_records, "record_whole", failing(Killed()))
     with pytest.raises(Killed):
         declare(ann, batch, storage, ("a", 4, SHA256))
     assert len(objects(storage)) == 2
@@ -270,21 +270,21 @@ def test_a_crash_before_the_row_leaves_bytes_to_the_sweep_and_a_file_to_declare(
 
 
 def test_a_commit_without_an_answer_leaves_the_bytes_alone(ann, storage, known, batch, monkeypatch, settings):
-    monkeypatch.setattr(whole_files.connection, "close", lambda: None)
-    monkeypatch.setattr(whole_files, "record_whole", failing(OperationalError("lost")))
+    monkeypatch.setattr(whole_records.connection, "close", lambda: None)
+    monkeypatch.setattr(whole_records, "record_whole", failing(OperationalError("lost")))
     assert answers(declare(ann, batch, storage, ("a", 4, SHA256))) == ["upload"]
     assert len(objects(storage)) == 2
     assert counters(batch) == (1, 0, 0, 1)
 
 
 def test_a_commit_that_is_lost_after_it_came_to_pass_is_read_back(ann, storage, known, batch, monkeypatch):
-    monkeypatch.setattr(whole_files.connection, "close", lambda: None)
+    monkeypatch.setattr(whole_records.connection, "close", lambda: None)
 
     def lost(*args, **options):
         outcomes.record_whole(*args, **options)
         raise OperationalError("lost")
 
-    monkeypatch.setattr(whole_files, "record_whole", lost)
+    monkeypatch.setattr(whole_records, "record_whole", lost)
     assert answers(declare(ann, batch, storage, ("a", 4, SHA256))) == ["stored"]
     assert_only_named(storage)
 

@@ -8,7 +8,7 @@ from django.db import OperationalError
 from portal import access
 from portal.exceptions import BatchCompleted, BatchSealed, DatabaseUnavailable, NotFound, OutOfSpace, PathTaken
 from portal.models import IngestFile, OutboxEvent, OwnerUsage, UploadBatch
-from portal.services import outcomes, whole_files
+from portal.services import outcomes, whole_records
 from portal.services.arrivals import SMALL_BYTES, Arrival
 from portal.services.cleanup import remove_bytes, sweep_unnamed
 from portal.services.files import delete_file
@@ -288,14 +288,14 @@ def test_a_sync_that_fails_stores_none_of_them(ann, storage, monkeypatch):
 
 
 def test_a_commit_whose_answer_is_lost_is_read_back(ann, storage, monkeypatch):
-    batch, really = make_batch(ann), whole_files.record_whole
+    batch, really = make_batch(ann), whole_records.record_whole
 
     def lose_the_answer(*arguments, **options):
         really(*arguments, **options)
         raise OperationalError("the connection is gone")
 
-    monkeypatch.setattr(whole_files, "record_whole", lose_the_answer)
-    monkeypatch.setattr(whole_files.connection, "close", lambda: None)
+    monkeypatch.setattr(whole_records, "record_whole", lose_the_answer)
+    monkeypatch.setattr(whole_records.connection, "close", lambda: None)
     assert codes(take_in(ann, batch, storage, ("a", b"1"), ("b", b"2"))) == [None, None]
     counted(batch, total_files=2, stored_count=2)
     assert storage.count_keys("objects") == 2
@@ -306,7 +306,7 @@ def test_bytes_of_a_commit_that_may_still_land_are_left_to_the_sweep(ann, storag
         raise OperationalError("the connection is gone")
 
     monkeypatch.setattr(outcomes.outbox, "record_files_uploaded", fail)
-    monkeypatch.setattr(whole_files.connection, "close", lambda: None)
+    monkeypatch.setattr(whole_records.connection, "close", lambda: None)
     (arrival,) = take_in(ann, make_batch(ann), storage, ("a", b"1"))
     assert isinstance(arrival.error, DatabaseUnavailable)
     assert storage.count_keys("objects") == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
@@ -91,16 +92,17 @@ def call(method, target, *lines, **options):
 
 
 @contextlib.contextmanager
-def own_thread_pools(monkeypatch):
+def own_thread_pools(monkeypatch, size=1):
     """Give the application threads of this test alone, whose database connections are closed at the end."""
-    threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("database", "io", "judges")}
+    threads = {name: ThreadPoolExecutor(size, thread_name_prefix=name) for name in ("database", "io", "judges")}
     for name, pool in threads.items():
         monkeypatch.setattr(pools, name, pool)
     try:
         yield
     finally:
         for pool in threads.values():
-            pool.submit(connections.close_all).result()
+            together = threading.Barrier(size)
+            list(pool.map(lambda _, together=together: (together.wait(), connections.close_all()), range(size)))
             pool.shutdown()
 
 

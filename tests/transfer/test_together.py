@@ -1,0 +1,205 @@
+"""What several requests ask for at once is taken in one step, and each has an outcome of its own."""
+
+import asyncio
+import hashlib
+import threading
+
+import orjson
+import pytest
+
+from portal.models import IngestFile, OutboxEvent, UploadBatch
+from portal.storage.base import NoSpace
+from portal.storage.local import LocalStorage
+from portal.transfer import together, whole
+from portal.transfer.pools import Jobs
+from portal.transfer.together import Together
+from tests.races.promises import assert_counted
+from tests.samples import make_batch, make_token
+from tests.transfer.wire import Wire, own_thread_pools
+
+
+@pytest.fixture
+def own_pools(transactional_db, monkeypatch):
+    """Thread pools of this test's own, so that their database connections end with it."""
+    with own_thread_pools(monkeypatch, 2):
+        yield
+
+
+class Steps:
+    """Steps that wait until they are let go, and remember what they were given."""
+
+    def __init__(self, answer=lambda item: item):
+        self.taken, self.gate, self.answer = [], threading.Event(), answer
+        self.together = Together(self.work)
+
+    def work(self, items):
+        self.taken.append(items)
+        assert self.gate.wait(10)
+        return [self.answer(item) for item in items]
+
+    async def take(self, item, key="key"):
+        """Ask for the step for `item`; return the task, which waits for its outcome."""
+        task = asyncio.create_task(Jobs().run_together(self.together, key, item))
+        await asyncio.sleep(0)
+        return task
+
+
+def outcomes(tasks):
+    return asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_those_who_come_meanwhile_are_taken_in_one_step(own_pools, monkeypatch):
+    monkeypatch.setattr(together, "MOST", 3)
+    steps = Steps(lambda item: item * 10)
+
+    async def scene():
+        tasks = [await steps.take(item) for item in range(6)]
+        steps.gate.set()
+        return await outcomes(tasks)
+
+    assert asyncio.run(scene()) == [0, 10, 20, 30, 40, 50]
+    assert steps.taken == [[0], [1, 2, 3], [4, 5]]
+
+
+def test_one_key_does_not_wait_for_another(own_pools):
+    steps = Steps()
+
+    async def scene():
+        tasks = [await steps.take(key, key=key) for key in "ab"]
+        while len(steps.taken) < 2:
+            await asyncio.sleep(0.01)
+        steps.gate.set()
+        return await outcomes(tasks)
+
+    assert asyncio.run(scene()) == ["a", "b"]
+
+
+def test_an_error_of_one_is_his_alone_and_one_of_the_step_is_everybodys(own_pools):
+    steps = Steps(lambda item: ValueError(item) if item == 2 else item)
+
+    async def scene():
+        tasks = [await steps.take(item) for item in range(4)]
+        steps.gate.set()
+        return await outcomes(tasks)
+
+    first, second, third, fourth = asyncio.run(scene())
+    assert (first, second, fourth) == (0, 1, 3)
+    assert isinstance(third, ValueError)
+    steps = Steps(lambda item: 1 // 0)
+    assert [type(error) for error in asyncio.run(scene())] == [ZeroDivisionError] * 4
+
+
+def test_one_who_leaves_takes_nothing_from_the_others_and_is_cleared_up_after_the_step(own_pools):
+    steps, order = Steps(lambda item: order.append(item) or item), []
+
+    async def scene():
+        jobs = [Jobs(), Jobs(), Jobs()]
+        tasks = [asyncio.create_task(one.run_together(steps.together, "key", n)) for n, one in enumerate(jobs)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        await asyncio.wait([tasks[1]])
+        closing = asyncio.create_task(jobs[1].close(lambda: order.append("closed")))
+        await asyncio.sleep(0.05)
+        assert order == []
+        steps.gate.set()
+        await closing
+        return await outcomes(tasks)
+
+    first, second, third = asyncio.run(scene())
+    assert (first, third) == (0, 2)
+    assert isinstance(second, asyncio.CancelledError)
+    assert order.index("closed") > order.index(1)
+
+
+@pytest.fixture
+def put(own_pools, ann, tmp_path, monkeypatch):
+    """A function that PUTs `(path, data, *headers)` all at once; it returns the wires and the sizes of the groups."""
+    token, batch, storage = make_token(ann), make_batch(ann), LocalStorage(tmp_path)
+    store = whole.store_together
+    monkeypatch.setattr(whole, "get_storage", lambda: storage)
+
+    def put(*files, into=batch):
+        sizes, held = [], threading.Event()
+
+        def store_held(groups):
+            sizes.append(len(groups))
+            assert held.wait(10)
+            store(groups)
+
+        monkeypatch.setattr(whole, "store_together", store_held)
+
+        async def scene():
+            wires = [
+                Wire("PUT", f"/batches/{into.pk}/files/{path}", *headers, token=token, body=data)
+                for path, data, *headers in files
+            ]
+            tasks = [asyncio.create_task(wire.run()) for wire in wires]
+            # All have come, and stand in line behind the first, when that goes on.
+            while len(whole.END._lines) < 1 or sum(len(line) for line in whole.END._lines.values()) < len(files) - 1:
+                await asyncio.sleep(0.01)
+            held.set()
+            await asyncio.gather(*tasks)
+            return wires
+
+        return asyncio.run(scene()), sizes
+
+    put.batch, put.storage = batch, storage
+    return put
+
+
+def assert_stored(put, **files):
+    """The batch has exactly these files, each with its bytes, its event and its count, and nothing lies besides."""
+    storage, batch = put.storage, put.batch
+    rows = {file.path: file for file in IngestFile.objects.all()}
+    assert rows.keys() == files.keys()
+    for path, file in rows.items():
+        with storage.open_object(file.storage_key) as stored:
+            assert stored.read(0, stored.size) == files[path]
+        assert (file.size_bytes, file.sha256) == (len(files[path]), hashlib.sha256(files[path]).hexdigest())
+    assert sorted(storage.old_keys("objects", older_than_seconds=-60)) == sorted(f.storage_key for f in rows.values())
+    assert OutboxEvent.objects.filter(event_type="file.uploaded").count() == len(rows)
+    size = sum(file.size_bytes for file in rows.values())
+    assert_counted(batch, total_files=len(rows), stored_count=len(rows), total_bytes=size, stored_bytes=size)
+
+
+def test_small_files_that_come_at_once_are_recorded_together(put):
+    files = {f"f{number}": b"%d" % number * 100 for number in range(9)}
+    wires, sizes = put(*files.items())
+    assert [wire.status for wire in wires] == [201] * 9
+    assert sizes == [1, 8]
+    assert_stored(put, **files)
+
+
+def test_those_who_begin_together_share_a_folder(put):
+    put(*((f"f{number}", b"x") for number in range(9)))
+    assert len({file.storage_key.rpartition("/")[0] for file in IngestFile.objects.all()}) == 2
+
+
+def test_each_has_its_own_outcome(put):
+    wires, sizes = put(
+        ("first", b"1"), ("a", b"same"), ("a", b"same"), ("b", b"one"), ("b", b"two"), ("c", b"c"), ("d", b"d")
+    )
+    assert [wire.status for wire in wires] == [201, 201, 200, 201, 409, 201, 201]
+    assert wires[4].code == "path_taken"
+    assert orjson.loads(wires[1].body)["id"] == orjson.loads(wires[2].body)["id"]
+    assert sizes == [1, 4, 2]
+    assert_stored(put, first=b"1", a=b"same", b=b"one", c=b"c", d=b"d")
+
+
+def test_those_that_are_too_many_for_the_batch_are_refused_one_by_one(put):
+    UploadBatch.objects.update(expected_files=3)
+    wires, _ = put(*((f"f{number}", b"x") for number in range(5)))
+    assert [wire.status for wire in wires] == [201, 201, 201, 409, 409]
+    assert {wire.code for wire in wires[3:]} == {"batch_completed"}
+    assert_stored(put, f0=b"x", f1=b"x", f2=b"x")
+    assert OutboxEvent.objects.filter(event_type="batch.completed").count() == 1
+
+
+def test_where_the_disk_is_full_all_are_told_and_nothing_is_left(put, monkeypatch):
+    def full(objects):
+        raise NoSpace("no space left")
+
+    monkeypatch.setattr(put.storage, "finish_objects", full)
+    wires, _ = put(*((f"f{number}", b"x") for number in range(3)))
+    assert [(wire.status, wire.code) for wire in wires] == [(507, "insufficient_storage")] * 3
+    assert_stored(put)
