@@ -26,6 +26,7 @@ QUESTIONS = (
     "events",
     "s3",
     "scale",
+    "many_files",
 )
 
 
@@ -36,6 +37,8 @@ class Run:
     rounds: int
     quick: bool
     folder: Path
+    #: Files of question 12; 0: its own number.
+    files: int = 0
 
 
 def read_arguments():
@@ -47,6 +50,7 @@ def read_arguments():
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"which of {', '.join(QUESTIONS)} (all)")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each contestant (5; 2 with --quick)")
+    parser.add_argument("--files", type=int, default=0, help="files that many_files sends (2,000; 200 with --quick)")
     parser.add_argument("--quick", action="store_true", help="small data and few rounds; RESULTS.md is left alone")
     parser.add_argument(
         "--folder", type=Path, default=TOOLS, help="where the data goes, but for PostgreSQL's (.venv/benchmarks)"
@@ -75,7 +79,7 @@ def main():
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=options.folder))
         started, load = time.time(), os.getloadavg()[0]
         try:
-            run = Run(options.rounds or (2 if options.quick else 5), options.quick, folder)
+            run = Run(options.rounds or (2 if options.quick else 5), options.quick, folder, options.files)
             answer = question.measure(run)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

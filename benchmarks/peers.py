@@ -56,6 +56,14 @@ def _with_dav(path):
     return str(path)
 
 
+def find_curl():
+    """Return the path of curl, the system's; raises Missing."""
+    path = shutil.which("curl")
+    if not path:
+        raise Missing("curl: it is not installed")
+    return path
+
+
 def find_pgbench():
     """Return the path of pgbench, the system's; raises Missing."""
     versions = Path("/usr/lib/postgresql").glob("*/bin/pgbench")

@@ -42,7 +42,9 @@ def _sections(text):
 
 
 def _section(name, question, answer, run, machine, started, load):
-    command = f"python -m benchmarks {name.split()[1]} --rounds {run.rounds}"
+    command = f"python -m benchmarks {name.split()[1]} --rounds {run.rounds}" + (
+        f" --files {run.files}" if run.files else ""
+    )
     date = datetime.fromtimestamp(started, UTC).strftime("%Y-%m-%d %H:%M UTC")
     rows = [
         f"| {figure.what} | {figure.value:.2f} {figure.unit} | {figure.limit} | {figure.verdict} | {figure.detail} |"
