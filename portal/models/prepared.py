@@ -8,8 +8,7 @@ import threading
 from contextlib import contextmanager
 from functools import cache
 
-from django.db import connection
-from django.db.models import Value
+from django.db import connection, models
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 _look = threading.local()
@@ -25,11 +24,16 @@ def one_look():
         del _look.seen
 
 
-class Slot(Value):
+#: Fields whose values go to every database as they are.
+PLAIN = (models.CharField, models.IntegerField)
+
+
+class Slot(models.Value):
     """The place of the value that each call gives as `name`, in the form of `field`."""
 
     def __init__(self, name, field):
         super().__init__(name, output_field=field)
+        self._plain = isinstance(getattr(field, "target_field", field), PLAIN)
 
     def as_sql(self, compiler, connection):
         """Return a placeholder, and this slot as what it holds."""
@@ -37,7 +41,10 @@ class Slot(Value):
 
     def fill(self, values):
         """Return what goes to the database for this slot."""
-        return self.output_field.get_db_prep_value(values[self.value], connection)
+        value = values[self.value]
+        if value is None or self._plain:
+            return value
+        return self.output_field.get_db_prep_value(value, connection)
 
 
 def slots(model, *names):

@@ -33,6 +33,10 @@ class Folders:
         """Return where `key` lives; refuses what does not have the shape of a key with ValueError."""
         return self.root / kind / check_key(kind, key)
 
+    def __contains__(self, folder):
+        """Whether `folder` was prepared before, and its name is durable if it is still there."""
+        return folder in self._durable
+
     def prepare(self, folder):
         """Make sure that `folder`, below that of its kind, is there and its name durable."""
         if folder.parent == self.root:

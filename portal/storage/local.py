@@ -62,12 +62,17 @@ class LocalStorage(Storage):
     def create_object(self, key):
         path = self._folders.path("objects", key)
         with self._folders.at_work("create an object"):
+            if path.parent in self._folders:
+                # Most of a group lie in one folder, which was there a moment ago; `finish_objects` makes sure once.
+                with contextlib.suppress(FileNotFoundError):
+                    return LocalNewObject(key, path)
             self._folders.prepare(path.parent)
             return LocalNewObject(key, path)
 
     def finish_objects(self, objects):
         objects = list(objects)
         with self._folders.at_work("finish an object"):
+            self._folders.confirm()
             # All are sent first, so that one commit of the file system's journal serves as many as can be.
             for new in objects if len(objects) > 1 else ():
                 new.send()

@@ -2,16 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from django.db import IntegrityError, transaction
 from django.db.models import DurationField, F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from portal.models import ApiToken, UploadPart, UploadSession
+from portal.models import ApiToken, IngestFile, UploadBatch, UploadPart, UploadSession
 from portal.models.parts import FIND_PART, INSERT_PART
-from portal.models.prepared import Prepared, Slot, slots
+from portal.models.prepared import Prepared, Slot, find_row, insert_rows, one_look, slots
 from portal.models.tokens import CALLER_FIELDS, FIND_CALLER
 from portal.services.tokens import create_token
-from tests.samples import open_session
+from tests.samples import make_batch, open_session
+from tests.services.situations import seen_queries
 
 
 def test_a_select_gives_what_the_queryset_gives(ann):
@@ -66,3 +69,51 @@ def test_an_update_reckons_in_the_database_and_says_how_many_rows_it_hit(ann, st
     assert abs(timezone.now() + timedelta(days=3) - session.expires_at) < timedelta(minutes=1)
     UploadSession.objects.update(status="ABORTED")
     assert later.write(id=session.pk, lifetime=timedelta(0)) == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_rows_are_inserted_as_django_inserts_them(ann, count):
+    batch = make_batch(ann)
+    described = {"owner": ann.user, "batch": batch, "original_filename": "a", "content_type": "x/y", "size_bytes": 9}
+    files = [IngestFile(path=f"ours/{number}", metadata={"n": [number]}, **described) for number in range(count)]
+    with transaction.atomic():
+        insert_rows(files)
+    theirs = IngestFile.objects.create(path="theirs", **described)
+    for file in files:
+        assert IngestFile.objects.get(pk=file.pk).metadata == file.metadata
+        file.refresh_from_db()
+        assert (file._state.adding, file._state.db) == (theirs._state.adding, theirs._state.db)
+    # A column without a value is NULL, not the null of JSON.
+    assert IngestFile.objects.filter(error__isnull=True).count() == count + 1
+
+
+def test_of_several_rows_none_is_inserted_when_one_is_refused(ann):
+    batch = make_batch(ann)
+    described = {"owner": ann.user, "batch": batch, "original_filename": "a", "content_type": "x/y", "size_bytes": 1}
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert_rows([IngestFile(path=path, **described) for path in ("a", "b", "a", "c")])
+    assert not IngestFile.objects.exists()
+
+
+def test_a_row_is_found_as_django_finds_it(ann):
+    batch = make_batch(ann, name="n", metadata={"a": 1}, expected_files=3)
+    found = find_row(UploadBatch, id=batch.pk, owner_id=ann.user.pk)
+    same = UploadBatch.objects.get(pk=batch.pk)
+    assert {name: getattr(found, name) for name in slots(UploadBatch)} == {
+        name: getattr(same, name) for name in slots(UploadBatch)
+    }
+    assert found._state.db == same._state.db
+    assert not found._state.adding
+    assert find_row(UploadBatch, id=batch.pk, owner_id=ann.user.pk + 1) is None
+
+
+def test_in_one_look_what_is_asked_alike_is_asked_once(ann):
+    batch, other = make_batch(ann), make_batch(ann)
+    with seen_queries() as queries, one_look():
+        first, second = (find_row(UploadBatch, id=batch.pk) for _ in range(2))
+        assert find_row(UploadBatch, id=other.pk) == other
+    assert len(queries) == 2
+    assert first == second == batch
+    assert first is not second
+    UploadBatch.objects.filter(pk=batch.pk).update(name="new")
+    assert find_row(UploadBatch, id=batch.pk).name == "new"
