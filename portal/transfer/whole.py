@@ -3,6 +3,7 @@
 import contextvars
 
 import orjson
+from django.db import InterfaceError, OperationalError
 
 from portal.content_digest import read_sha256
 from portal.models.prepared import one_look
@@ -64,6 +65,9 @@ def _begin_together(requests):
                 begun.append(context.run(_begin, *request, beside))
                 beside = begun[0].group.shared_key
                 outcomes.append(None)
+            except (OperationalError, InterfaceError) as error:
+                # The database answers none of the others either, and each would wait for that by itself.
+                return outcomes + [error] * (len(requests) - len(outcomes))
             except Exception as error:  # noqa: BLE001 - it is the outcome of this one request
                 outcomes.append(error)
     return outcomes
@@ -97,7 +101,12 @@ def _end_together(intakes):
         first: dict[str, Intake] = {}
         for intake in left:
             first.setdefault(intake.arrival.path, intake)
-        store_together([intake.group for intake in first.values()])
+        try:
+            store_together([intake.group for intake in first.values()])
+        except Exception as error:  # noqa: BLE001 - it is the outcome of those that have none yet
+            for intake in intakes:
+                intake.arrival.refuse(error)
+            break
         left = [intake for intake in left if first[intake.arrival.path] is not intake]
     return [intake.end() for intake in intakes]
 

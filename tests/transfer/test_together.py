@@ -1,13 +1,17 @@
 """What several requests ask for at once is taken in one step, and each has an outcome of its own."""
 
 import asyncio
+import contextvars
 import hashlib
 import threading
 
 import orjson
 import pytest
+from django.db import OperationalError
 
+from portal.exceptions import NotFound
 from portal.models import IngestFile, OutboxEvent, UploadBatch
+from portal.services import whole_files
 from portal.storage.base import NoSpace
 from portal.storage.local import LocalStorage
 from portal.transfer import together, whole
@@ -203,3 +207,30 @@ def test_where_the_disk_is_full_all_are_told_and_nothing_is_left(put, monkeypatc
     wires, _ = put(*((f"f{number}", b"x") for number in range(3)))
     assert [(wire.status, wire.code) for wire in wires] == [(507, "insufficient_storage")] * 3
     assert_stored(put)
+
+
+def test_a_database_that_is_gone_is_waited_for_once_by_those_who_begin_together(monkeypatch):
+    errors = [NotFound(), OperationalError("connection timeout expired")]
+
+    def identify(exchange):
+        raise errors[exchange]
+
+    monkeypatch.setattr(whole, "identify", identify)
+    # The third would be an IndexError, if it were asked for.
+    requests = [(contextvars.copy_context(), [], exchange, None, None) for exchange in range(4)]
+    assert whole._begin_together(requests) == [errors[0], *[errors[1]] * 3]
+
+
+def test_what_fails_after_some_are_on_record_is_told_to_the_others_alone(put, monkeypatch):
+    record = whole_files.record_one
+
+    def fail(group, arrival, keep):
+        if arrival.path == "a":
+            raise OperationalError("gone")
+        record(group, arrival, keep)
+
+    monkeypatch.setattr(whole_files, "record_one", fail)
+    wires, sizes = put(("first", b"1"), ("a", b"same"), ("b", b"one"), ("a", b"same"), ("a", b"same"))
+    assert [wire.status for wire in wires] == [201, 201, 201, 503, 503]
+    assert sizes == [1, 2, 1]
+    assert_stored(put, first=b"1", a=b"same", b=b"one")
