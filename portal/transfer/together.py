@@ -27,7 +27,7 @@ class Together:
     def submit(self, key, item):
         """Return the future of what becomes of `item`, among those of the same `key`."""
         loop = asyncio.get_running_loop()
-        one = item, loop.create_future()
+        one = item, loop.create_future(), contextvars.copy_context()
         line = self._lines.get((loop, key))
         if line is None:
             self._lines[loop, key] = []
@@ -37,20 +37,23 @@ class Together:
         return one[1]
 
     def _start(self, loop, key, taken):
-        context = contextvars.copy_context()
+        # What it logs has the request id of the first of those whom it is for.
+        context = taken[0][2]
         pools.database.submit(context.run, self._take, loop, key, taken)
 
     def _take(self, loop, key, taken):
         try:
-            outcomes = pools.in_unit(self._work, [item for item, _ in taken])
+            outcomes = pools.in_unit(self._work, [item for item, *_ in taken])
         except BaseException as error:  # noqa: BLE001 - each request has its own way of telling of it
             outcomes = [error] * len(taken)
         loop.call_soon_threadsafe(self._end, loop, key, taken, outcomes)
 
     def _end(self, loop, key, taken, outcomes):
-        for (_, future), outcome in zip(taken, outcomes, strict=True):
+        for (_, future, _), outcome in zip(taken, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 future.set_exception(outcome)
+                # Looked at here: who has left does not, and asyncio would log that as a fault.
+                future.exception()
             else:
                 future.set_result(outcome)
         line = self._lines.pop((loop, key))

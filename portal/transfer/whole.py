@@ -37,7 +37,8 @@ async def post_file(exchange):
 async def _take_in(exchange, batch_id, read_names):
     jobs, begun = Jobs(), []
     try:
-        await jobs.run_together(BEGIN, batch_id, (contextvars.copy_context(), begun, exchange, batch_id, read_names))
+        request = contextvars.copy_context(), begun, exchange, batch_id, read_names
+        await jobs.run_together(BEGIN, batch_id or exchange, request)
         intake = begun[0]
         body = exchange.body = Body(exchange.receive, intake.arrival.length)
         async with body.paced():

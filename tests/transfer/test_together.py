@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import hashlib
 import threading
 
@@ -113,6 +114,37 @@ def test_one_who_leaves_takes_nothing_from_the_others_and_is_cleared_up_after_th
     assert (first, third) == (0, 2)
     assert isinstance(second, asyncio.CancelledError)
     assert order.index("closed") > order.index(1)
+
+
+def test_a_step_logs_for_the_first_that_it_takes(own_pools):
+    request, seen = contextvars.ContextVar("request"), []
+    steps = Steps(lambda item: seen.append((item, request.get())))
+
+    async def scene():
+        tasks = []
+        for item in range(3):
+            request.set(item)
+            tasks.append(await steps.take(item))
+        steps.gate.set()
+        await outcomes(tasks)
+
+    asyncio.run(scene())
+    assert seen == [(0, 0), (1, 1), (2, 1)]
+
+
+def test_the_error_of_one_who_has_left_is_no_fault_of_ours(own_pools, caplog):
+    steps = Steps(ValueError)
+
+    async def scene():
+        tasks = [await steps.take(item) for item in range(2)]
+        tasks[0].cancel()
+        await asyncio.wait(tasks[:1])
+        steps.gate.set()
+        return await outcomes(tasks)
+
+    assert [type(error) for error in asyncio.run(scene())] == [asyncio.CancelledError, ValueError]
+    gc.collect()
+    assert caplog.messages == []
 
 
 @pytest.fixture
@@ -234,3 +266,27 @@ def test_what_fails_after_some_are_on_record_is_told_to_the_others_alone(put, mo
     assert [wire.status for wire in wires] == [201, 201, 201, 503, 503]
     assert sizes == [1, 2, 1]
     assert_stored(put, first=b"1", a=b"same", b=b"one")
+
+
+def test_those_without_a_batch_do_not_wait_for_each_other(put, ann, monkeypatch):
+    token, gate, read = make_token(ann), threading.Event(), whole.read_filename
+
+    def read_held(header):
+        assert "slow" not in header or gate.wait(20)
+        return read(header)
+
+    monkeypatch.setattr(whole, "read_filename", read_held)
+
+    async def scene():
+        lines = [f"Content-Disposition: attachment; filename={name}" for name in ("slow", "quick")]
+        slow, quick = (Wire("POST", "/files", line, token=token, body=b"x") for line in lines)
+        task = asyncio.create_task(slow.run())
+        await asyncio.sleep(0.05)
+        try:
+            await asyncio.wait_for(quick.run(), 10)
+        finally:
+            gate.set()
+            await task
+        return slow.status, quick.status
+
+    assert asyncio.run(scene()) == (201, 201)
