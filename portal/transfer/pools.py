@@ -17,6 +17,9 @@ DATABASE_THREADS = 8
 IO_THREADS, REMOTE_IO_THREADS = 4, 16
 #: Who waits for a scanner, which may take its time or be silent, holds up only others who want a verdict.
 JUDGE_THREADS = 4
+#: Who stores and records in one step waits for the disk and for the database: it must hold up nobody who needs only one
+#: of them. A database connection each, too.
+BOTH_THREADS = 4
 
 database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="portal-database")
 io = ThreadPoolExecutor(
@@ -24,6 +27,7 @@ io = ThreadPoolExecutor(
     thread_name_prefix="portal-io",
 )
 judges = ThreadPoolExecutor(JUDGE_THREADS, thread_name_prefix="portal-judges")
+both = ThreadPoolExecutor(BOTH_THREADS, thread_name_prefix="portal-both")
 
 
 def in_unit(function, *args):

@@ -14,13 +14,13 @@ MOST = 64
 
 
 class Together:
-    """One kind of step: `work(items)`, in the database pool, returns for each its outcome or the exception to raise.
+    """One kind of step: `work(items)`, in the pool so named, returns for each its outcome or the exception to raise.
 
     Used by event loops only.
     """
 
-    def __init__(self, work):
-        self._work = work
+    def __init__(self, work, pool):
+        self._work, self._pool = work, pool
         #: Those who wait, by (event loop, key); a line is there for as long as a step for its key is under way.
         self._lines = {}
 
@@ -39,7 +39,7 @@ class Together:
     def _start(self, loop, key, taken):
         # What it logs has the request id of the first of those whom it is for.
         context = taken[0][2]
-        pools.database.submit(context.run, self._take, loop, key, taken)
+        getattr(pools, self._pool).submit(context.run, self._take, loop, key, taken)
 
     def _take(self, loop, key, taken):
         try:

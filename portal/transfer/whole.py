@@ -112,7 +112,7 @@ def _end_together(intakes):
     return [intake.end() for intake in intakes]
 
 
-BEGIN, END = Together(_begin_together), Together(_end_together)
+BEGIN, END = Together(_begin_together, "database"), Together(_end_together, "both")
 
 
 async def _store(body, jobs, intake):

@@ -35,7 +35,7 @@ class Steps:
 
     def __init__(self, answer=lambda item: item):
         self.taken, self.gate, self.answer = [], threading.Event(), answer
-        self.together = Together(self.work)
+        self.together = Together(self.work, "both")
 
     def work(self, items):
         self.taken.append(items)
@@ -290,3 +290,28 @@ def test_those_without_a_batch_do_not_wait_for_each_other(put, ann, monkeypatch)
         return slow.status, quick.status
 
     assert asyncio.run(scene()) == (201, 201)
+
+
+def test_a_disk_that_is_slow_for_many_batches_holds_up_nobody_who_needs_none(put, ann, monkeypatch):
+    token, gate, store = make_token(ann), threading.Event(), whole.store_together
+
+    def store_held(groups):
+        assert gate.wait(20)
+        store(groups)
+
+    monkeypatch.setattr(whole, "store_together", store_held)
+    # As many as there are threads.
+    wires = [Wire("PUT", f"/batches/{make_batch(ann).pk}/files/f", token=token, body=b"x") for _ in range(2)]
+
+    async def scene():
+        tasks = [asyncio.create_task(wire.run()) for wire in wires]
+        while len(whole.END._lines) < 2:
+            await asyncio.sleep(0.01)
+        try:
+            return await asyncio.wait_for(Jobs().run_database(lambda: "answered"), 10)
+        finally:
+            gate.set()
+            await asyncio.gather(*tasks)
+
+    assert asyncio.run(scene()) == "answered"
+    assert [wire.status for wire in wires] == [201, 201]

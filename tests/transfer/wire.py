@@ -11,6 +11,9 @@ from django.db import connections
 from boot.asgi import application
 from portal.transfer import pools
 
+#: The thread pools of the application.
+NAMES = ("database", "io", "judges", "both")
+
 
 class Wire:
     """One request over ASGI; `lines` are whole headers. What the application sends is kept in `messages`."""
@@ -94,7 +97,7 @@ def call(method, target, *lines, **options):
 @contextlib.contextmanager
 def own_thread_pools(monkeypatch, size=1):
     """Give the application threads of this test alone, whose database connections are closed at the end."""
-    threads = {name: ThreadPoolExecutor(size, thread_name_prefix=name) for name in ("database", "io", "judges")}
+    threads = {name: ThreadPoolExecutor(size, thread_name_prefix=name) for name in NAMES}
     for name, pool in threads.items():
         monkeypatch.setattr(pools, name, pool)
     try:
