@@ -17,7 +17,7 @@ from portal.models import Delivery, OutboxEvent
 from portal.runner.base import Message
 from portal.services.endpoints import active_endpoints, disable_endpoint, hears, not_handed
 from portal.services.transactions import write_transaction
-from portal.services.transitions import advance, update_claimed
+from portal.services.transitions import advance, deliver_claimed, update_claimed
 
 Status = Delivery.Status
 
@@ -129,35 +129,40 @@ def list_deliveries(event):
 def record_outcomes(outcomes):
     """Publish pairs of a claimed delivery and its Outcome in one transaction; return the statuses that they now have.
 
-    A delivery whose claim somebody else has by now is left to them, and is None in the answer.
+    A delivery whose claim somebody else has by now is left to them, and is None in the answer. Those that arrived, most
+    of a round, are one statement.
     """
     with write_transaction():
-        statuses = [_record(delivery, outcome) for delivery, outcome in outcomes]
+        if len(outcomes) > 1:
+            # Whoever deletes or replays some of them takes the rows in this order too.
+            rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery, _ in outcomes]).order_by("pk")
+            list(rows.select_for_update().values_list("pk"))
+        arrived = [(delivery, _history(delivery, outcome)) for delivery, outcome in outcomes if outcome.delivered]
+        moved = deliver_claimed(arrived)
+        moved |= {
+            delivery.pk for delivery, outcome in outcomes if not outcome.delivered and _put_off(delivery, outcome)
+        }
     for delivery, outcome in outcomes:
         if outcome.gone:
             disable_endpoint(delivery.endpoint)
-    return statuses
+    return [delivery.status if delivery.pk in moved else None for delivery, _ in outcomes]
 
 
-def _record(delivery, outcome):
-    fields = {
-        "claim_token": None,
-        "attempts": F("attempts") + 1,
-        "history": [*delivery.history, _attempt(outcome)][-HISTORY:],
-    }
-    held = Q(claim_token=delivery.claim_token)
+def _put_off(delivery, outcome):
+    """Make a delivery that did not arrive due again later, or DEAD; return False when the claim is somebody else's."""
+    fields = {"claim_token": None, "attempts": F("attempts") + 1, "history": _history(delivery, outcome)}
+    if outcome.gone or delivery.attempts + 1 < settings.PORTAL_OUTBOX_MAX_ATTEMPTS:
+        wait = delay_after(delivery.attempts + 1, retry_after=outcome.retry_after)
+        return update_claimed(delivery, delivery.claim_token, due_at=Now() + wait, **fields)
     try:
-        if outcome.delivered:
-            advance(delivery, Status.DELIVERED, where=held, due_at=None, **fields)
-        elif not outcome.gone and delivery.attempts + 1 >= settings.PORTAL_OUTBOX_MAX_ATTEMPTS:
-            advance(delivery, Status.DEAD, where=held, due_at=None, **fields)
-        else:
-            wait = delay_after(delivery.attempts + 1, retry_after=outcome.retry_after)
-            if not update_claimed(delivery, delivery.claim_token, due_at=Now() + wait, **fields):
-                return None
+        advance(delivery, Status.DEAD, where=Q(claim_token=delivery.claim_token), due_at=None, **fields)
     except StatusConflict:
-        return None
-    return delivery.status
+        return False
+    return True
+
+
+def _history(delivery, outcome):
+    return [*delivery.history, _attempt(outcome)][-HISTORY:]
 
 
 def _attempt(outcome):

@@ -1,10 +1,11 @@
 """The one place where a status is written: compare-and-set, so that each move happens once on any database."""
 
+from django.db import connection
 from django.db.models import BigIntegerField, Case, DurationField, F, IntegerField, Q, Value, When
 from django.db.models.functions import Now
 
 from portal.exceptions import SessionClosed, StatusConflict
-from portal.models import IngestFile, UploadSession
+from portal.models import Delivery, IngestFile, UploadSession
 from portal.models.prepared import Prepared, Slot, insert_rows, slots
 
 #: So many rows are moved by one statement.
@@ -109,6 +110,41 @@ def tell_digest(row, sha256):
 def update_claimed(row, token, **fields):
     """Set `fields` of a row whose claim is still `token` and whose status that was seen; return False if not."""
     return _compare_and_set(row, Q(claim_token=token), **fields)
+
+
+def deliver_claimed(pairs):
+    """Move claimed deliveries to DELIVERED in one statement, each while its claim is still its own.
+
+    `pairs` are of a delivery and its history as it is then. Return the keys of those that moved; what somebody else has
+    claimed by now is left to them.
+    """
+    if not pairs:
+        return set()
+    fields = [Delivery._meta.get_field(name) for name in ("id", "claim_token", "history")]
+    values = [
+        field.get_db_prep_value(value, connection)
+        for row, history in pairs
+        for field, value in zip(fields, (row.pk, row.claim_token, history), strict=True)
+    ]
+    now, _ = Delivery.objects.all().query.get_compiler(connection=connection).compile(Now())
+    with connection.cursor() as cursor:
+        cursor.execute(DELIVER_CLAIMED.format(now=now, rows=", ".join(["(%s, %s, %s)"] * len(pairs))), values)
+        moved = {fields[0].to_python(pk) for (pk,) in cursor.fetchall()}
+    for row, _ in pairs:
+        if row.pk in moved:
+            row.status = Delivery.Status.DELIVERED
+    return moved
+
+
+#: An UPDATE for each costs fifteen times as much CPU.
+DELIVER_CLAIMED = """\
+UPDATE portal_delivery
+SET status = 'DELIVERED', status_at = {now}, due_at = NULL, claim_token = NULL, attempts = attempts + 1,
+    history = ours.column3
+FROM (VALUES {rows}) AS ours
+WHERE id = ours.column1 AND claim_token = ours.column2 AND status = 'PENDING'
+RETURNING id
+"""
 
 
 def remove_rows(rows, *, where=None):

@@ -1,7 +1,9 @@
 """Deliveries: made once for each event and endpoint, claimed under a lease, and moved on by what came of them."""
 
 from collections import Counter
+from copy import copy
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db.models.functions import Now
@@ -153,6 +155,42 @@ def test_a_success_ends_it(ann, storage, endpoint):
     assert (row.status, row.attempts, row.claim_token, row.due_at) == ("DELIVERED", 1, None, None)
     assert [(each["status_code"], each["error"]) for each in row.history] == [(200, "")]
     assert endpoints_with_due() == []
+
+
+def test_all_that_arrived_in_a_round_are_recorded_by_one_statement(ann, storage, endpoint):
+    make_events(ann, storage, 5)
+    claimed = claim_due([endpoint], lambda *_: 5)
+    outcomes = [(row, Outcome(status_code=200 + number)) for number, row in enumerate(claimed)]
+    with seen_transactions() as transactions:
+        assert record_outcomes(outcomes) == ["DELIVERED"] * 5
+    assert [len(statements) for statements in transactions] == [1]
+    assert [row.status for row in claimed] == ["DELIVERED"] * 5
+    rows = {row.pk: row for row in Delivery.objects.all()}
+    assert [rows[row.pk].history[0]["status_code"] for row in claimed] == [200, 201, 202, 203, 204]
+    assert {(row.status, row.attempts, row.claim_token, row.due_at) for row in rows.values()} == {
+        ("DELIVERED", 1, None, None)
+    }
+    assert all(row.status_at > row.created_at for row in rows.values())
+
+
+def test_in_a_round_each_outcome_counts_under_its_own_claim_alone(ann, storage, endpoint):
+    make_events(ann, storage, 6)
+    arrived, failed, done, lost, lost_too = claim_due([endpoint], lambda *_: 5)
+    (of_another_claim,) = claim_due([endpoint], lambda *_: 1)
+    # Somebody else has these by now: one by a claim of this very round's, which is not theirs.
+    set_columns(copy(lost), claim_token=uuid4())
+    set_columns(copy(lost_too), claim_token=of_another_claim.claim_token)
+    set_columns(copy(done), status="DELIVERED", due_at=None)
+    before = {row.pk: row for row in Delivery.objects.all()}
+    outcomes = [(arrived, GOOD), (failed, BAD), (done, GOOD), (lost, BAD), (lost_too, GOOD), (of_another_claim, GOOD)]
+    statuses = ["DELIVERED", "PENDING", None, None, None, "DELIVERED"]
+    assert record_outcomes(outcomes) == statuses
+    for (row, _), status in zip(outcomes, statuses, strict=True):
+        now = Delivery.objects.get(pk=row.pk)
+        if status is None:
+            assert vars(now) | {"_state": None} == vars(before[row.pk]) | {"_state": None}
+        else:
+            assert (now.status, now.attempts, len(now.history), now.claim_token) == (status, 1, 1, None)
 
 
 def test_a_failure_waits_longer_each_time_and_the_last_one_is_dead(ann, storage, endpoint, settings):
