@@ -1,0 +1,120 @@
+"""What the calls that bring or name whole files make of the model, and what they may be answered with."""
+
+from tests.stateful.model import TO_BRING, TO_JOIN, TO_REOPEN, File, digest_of
+from tests.stateful.outcomes import FAULTS, FAULTY, LOST, UNDONE, Told, refused, told
+from tests.stateful.session_calls import bring
+
+
+def _store_whole(model, luck, batch, path, data, *, reasons=()):
+    """Return `(status, codes)` of one whole file; status None when it came to nothing."""
+    file, reasons = model.file_on(batch, path), set(reasons)
+    if file and file.status == "STORED":
+        if file.data != data:
+            reasons.add("path_taken")
+        return (409, reasons) if reasons else (200, {None})
+    if file is None:
+        reasons |= batch.closed(TO_JOIN) if batch else set()
+    elif file.status == "UPLOADING" or (
+        file.status == "EXPECTED" and not file.is_declared_as(len(data), digest_of(data))
+    ):
+        reasons |= {"path_taken"} | batch.closed(TO_JOIN)
+    else:
+        reasons |= batch.closed(TO_REOPEN if file.status == "FAILED" else TO_BRING)
+    if reasons:
+        return 409, reasons
+    if not luck():
+        return None, FAULTS
+    if file is None:
+        model.files.append(file := File(batch, path, path.rpartition("/")[2], len(data), ""))
+    file.name = path.rpartition("/")[2]
+    model.store(file, data)
+    return 201, {None}
+
+
+def put_file(model, luck, batch, path, data, harm):
+    """PUT a whole file."""
+    status, codes = _store_whole(model, luck, model.batches[batch], path, data, reasons={harm} if harm else ())
+    return UNDONE if status is None else refused(codes) if status == 409 else told(status)
+
+
+def post_file(model, luck, name, data):
+    """POST a whole file without a batch, with the name as Idempotency-Key."""
+    if any(file.batch is None and file.name == name for file in model.files):
+        return told(200)
+    if not luck():
+        return UNDONE
+    model.files.append(file := File(None, None, name, len(data), ""))
+    model.store(file, data)
+    return told(201)
+
+
+def post_tar(model, luck, batch, members):
+    """POST a tar of `(path, data)`."""
+    batch, items, met = model.batches[batch], [], {}
+    if batch.cancelled or (batch.completed and not model.count(batch)["pending_count"]):
+        return refused(batch.closed(TO_JOIN))
+    for path, data in members:
+        before = met.get(path)
+        if before == 201:
+            items.append({("REJECTED", "path_taken")})
+            continue
+        status, codes = _store_whole(model, luck, batch, path, data)
+        word = "STORED" if status in (200, 201) else "REJECTED"
+        items.append({(word, code) for code in codes})
+        if before == 200:
+            items[-1].add(("REJECTED", "path_taken"))
+        met[path] = status
+    undone = FAULTY if luck.faulty else ()
+    return Told(frozenset({(200, None), *undone}), tuple(items))
+
+
+def declare(model, luck, batch, entries, open_sessions):
+    """POST files as JSON: `entries` are `(path, size, sha256)`, each path once."""
+    batch, words = model.batches[batch], {}
+    known = {(file.sha256, file.size) for file in model.files if file.status == "STORED"}
+    if not luck():
+        return UNDONE
+    for path, size, sha256 in entries:
+        words[path] = _declare(model, batch, path, size, sha256)
+    for path, _, sha256 in entries:
+        file = model.file_on(batch, path)
+        if words[path] != {("upload", None)} or (file.declared, file.size) not in known:
+            continue
+        # One that was declared with its digest before, and is not now, may be looked at or not.
+        if luck() if sha256 else luck.either():
+            data = next(one.data for one in model.files if (one.sha256, one.size) == (file.declared, file.size))
+            model.store(file, data)
+            words[path] = {("stored", None)}
+    for path, _, _ in entries:
+        file = model.file_on(batch, path)
+        if open_sessions and words[path] == {("upload", None)}:
+            if luck():
+                bring(model, file, file.name, file.size, file.declared)
+            else:
+                words[path] = LOST
+    undone = FAULTY if luck.faulty else ()
+    return Told(frozenset({(200, None), *undone}), tuple(words[path] for path, _, _ in entries))
+
+
+def _declare(model, batch, path, size, sha256):
+    file = model.file_on(batch, path)
+    if file is None or file.status == "FAILED":
+        if reasons := batch.closed(TO_REOPEN if file else TO_JOIN):
+            return {("rejected", code) for code in reasons}
+        if file is None:
+            model.files.append(file := File(batch, path, "", size, ""))
+        file.name, file.size, file.status = path.rpartition("/")[2], size, "EXPECTED"
+        file.declared, file.error = sha256, None
+        return {("upload", None)}
+    if not file.is_declared_as(size, sha256):
+        return {("rejected", "path_taken")}
+    if file.status == "STORED":
+        return {("stored", None)}
+    if file.status == "EXPECTED" and batch.cancelled:
+        return {("rejected", "batch_cancelled")}
+    file.declared = file.declared or sha256
+    if file.status == "UPLOADING":
+        session = model.session_of(file)
+        session.declared = file.declared
+        return {("resume", None)}
+    return {("upload", None)}

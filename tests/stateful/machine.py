@@ -1,0 +1,78 @@
+"""The rules of the walk: each call that the contract has, in any order, expiry, the worker, and what may go wrong.
+
+What a rule is called with says all of it, so that a report can be read; numbers mean one of what is there.
+"""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+
+from tests.stateful.fates import KINDS
+from tests.stateful.model import TO_JOIN
+from tests.stateful.requests import CONTENTS, OTHER_BYTES, Caller
+
+PATHS = ["a", "b/c.bin", "b/d", "ä ö", "-x"]
+contents, paths = st.sampled_from(list(CONTENTS)), st.sampled_from(PATHS)
+some = st.integers(0, 11)
+right_or_wrong = st.sampled_from([None, "right", "right", "wrong"])
+entries = st.tuples(paths, contents, right_or_wrong)
+#: What a part is made of, if not of what the client means.
+others = st.sampled_from([None, None, OTHER_BYTES, OTHER_BYTES, "one", "long"])
+#: What is wrong with a body itself, now and then.
+harms = st.sampled_from([None] * 4 + ["digest_mismatch", "incomplete_body"])
+MANY_MEMBERS = 3
+
+
+def one_of(**calls):
+    """Return a strategy for `(name, arguments)` of one of these methods; each is given its weight and its arguments."""
+    return st.one_of(
+        *(
+            st.tuples(st.just(name), st.fixed_dictionaries(fields))
+            for name, (weight, fields) in calls.items()
+            for _ in range(weight)
+        )
+    )
+
+
+CALLS = one_of(
+    make_batch=(2, {"expected": st.sampled_from([None, 1, 2, 3])}),
+    open_session=(3, {"path": st.sampled_from([*PATHS, *PATHS, None]), "content": contents, "how": right_or_wrong}),
+    open_loose_session=(1, {"content": contents, "how": right_or_wrong}),
+    put_what_is_missing=(5, {}),
+    put_part=(3, {"number": st.sampled_from([1, 1, 1, 2, 2, 3, 0]), "other": others, "harm": harms}),
+    finalize=(4, {}),
+    finalize_many=(2, {"places": st.lists(some, min_size=1, max_size=4)}),
+    abort=(1, {}),
+    put_file=(2, {"path": paths, "content": contents, "harm": harms}),
+    post_file=(1, {"content": contents}),
+    post_tar=(2, {"members": st.lists(st.tuples(paths, contents), min_size=1, max_size=MANY_MEMBERS)}),
+    declare=(3, {"entries": st.lists(entries, min_size=1, max_size=MANY_MEMBERS), "open_sessions": st.booleans()}),
+    seal=(2, {"files": right_or_wrong, "manifest": right_or_wrong}),
+    cancel=(1, {"delete": st.booleans()}),
+    delete_file=(1, {}),
+    receipt=(1, {}),
+    list_by_status=(1, {"status": st.sampled_from(["EXPECTED", "UPLOADING", "STORED", "FAILED"])}),
+    the_same_again=(2, {"what": st.sampled_from(["batch", "session", "file"])}),
+    leave_alone=(1, {}),
+    work=(1, {}),
+    pass_a_day=(1, {}),
+)
+#: What comes to the first request of it, and at which of its points, of which some calls have few.
+POINTS = st.sampled_from([1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 10, 12])
+FAULTS = st.one_of(st.none(), st.none(), st.tuples(st.sampled_from([*KINDS, "kill", "kill"]), POINTS))
+
+
+class Walk(Caller):
+    """Any call at any time: one rule, for of several hypothesis would leave out half in each walk."""
+
+    @initialize(expected=st.sampled_from([None, None, 2]))
+    def begin(self, expected):
+        self.make_batch(0, expected)
+
+    @rule(which=some, what=CALLS, fault=FAULTS)
+    def step(self, which, what, fault):
+        if all(batch.closed(TO_JOIN) for batch in self.model.batches):
+            self.make_batch(0, which % 4 or None)
+        name, arguments = what
+        self.coming = fault
+        getattr(self, name)(which, **arguments)
+        self.coming = None
