@@ -8,6 +8,8 @@ from portal_client import PortalError
 from portal_client.sources import find_sources
 
 ODD_NAMES = ["a b", "-rf", "--help", "ü", "日本", "e\u0301", "#?&=%41", "$(id)", "'\"", "~", ".hidden", " ", "a:b"]
+#: Not printable, and no control characters.
+ODD_NAMES += ["\u200b", "\xa0"]
 BAD_NAMES = [b"new\nline", b"tab\t", b"back\\slash", b"bell\x07", b"not-utf8-\xff"]
 
 

@@ -107,7 +107,10 @@ class FolderUpload:
 
     def _comparisons(self, sender: Sender) -> Iterator[Job]:
         for source, file in self.plan.compare:
-            yield partial(sender.compare, source, file)
+            if self.digests.get(source):
+                sender.compare(source, file)  # nothing is read: that is sooner done than handed on
+            else:
+                yield partial(sender.compare, source, file)
 
     def _run(self, sender: Sender, crew: Crew, jobs: Iterator[Job]) -> None:
         report = self.report

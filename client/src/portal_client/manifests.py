@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from portal_client.errors import Corrupt
 
 ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+TABLE = str.maketrans(ESCAPES)
 UNESCAPES = {text[1]: character for character, text in ESCAPES.items()}
 
 
 def write_manifest(digests: Mapping[str, str]) -> Iterator[bytes]:
     """Yield the lines of files given as path and SHA-256, bytewise by path."""
     for name in sorted(digests, key=str.encode):
-        escaped = "".join(ESCAPES.get(character, character) for character in name)
+        escaped = name.translate(TABLE)
         yield f"{'' if escaped == name else chr(92)}{digests[name]}  {escaped}\n".encode()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Self
 
 
@@ -11,8 +12,13 @@ class Members:
     @classmethod
     def read(cls, members: Mapping[str, Any]) -> Self:
         """Return the value of a JSON object."""
-        known = {name.name for name in fields(cls)}  # type: ignore[arg-type]
+        known = _names(cls)  # type: ignore[arg-type]
         return cls(**{name: value for name, value in members.items() if name in known})
+
+
+@cache
+def _names(kind: type) -> frozenset[str]:
+    return frozenset(each.name for each in fields(kind))
 
 
 @dataclass(frozen=True)

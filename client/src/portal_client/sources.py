@@ -119,7 +119,9 @@ def find_fault(path: str) -> str:
         return "The name is not UTF-8."
     if size > MAX_PATH_BYTES:
         return f"The path has over {MAX_PATH_BYTES} bytes."
-    if "\\" in path or any(unicodedata.category(character) == "Cc" for character in path):
+    # Nearly every path is printable, and that is known in one step.
+    odd = not path.isprintable() and any(unicodedata.category(character) == "Cc" for character in path)
+    if odd or "\\" in path:
         return "The name has a backslash or a control character in it."
     if any(segment in ("", ".", "..") for segment in path.split("/")):
         return "A part of the path is empty, '.' or '..'."
