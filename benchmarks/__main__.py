@@ -27,6 +27,7 @@ QUESTIONS = (
     "s3",
     "scale",
     "many_files",
+    "folders",
 )
 
 
