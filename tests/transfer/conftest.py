@@ -4,8 +4,12 @@ import contextlib
 
 import pytest
 
+from portal.storage.local import LocalStorage
 from tests.raw import RawClient
+from tests.samples import make_batch, make_token
+from tests.transfer.at_once import AtOnce
 from tests.transfer.uploads import Upload
+from tests.transfer.wire import own_thread_pools
 
 
 @pytest.fixture
@@ -23,3 +27,16 @@ def connect(portal_server, ann_api):
 def upload(ann_api):
     """An upload of ann's: two whole parts and one of ten bytes, nothing sent yet."""
     return Upload(ann_api)
+
+
+@pytest.fixture
+def own_pools(transactional_db, monkeypatch):
+    """Thread pools of this test's own, so that their database connections end with it."""
+    with own_thread_pools(monkeypatch, 2):
+        yield
+
+
+@pytest.fixture
+def put_at_once(own_pools, ann, tmp_path, monkeypatch):
+    """What PUTs many files of ann's at once into one batch."""
+    return AtOnce(make_token(ann), make_batch(ann), LocalStorage(tmp_path), monkeypatch)

@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import gc
-import hashlib
 import threading
 
 import orjson
@@ -14,20 +13,12 @@ from portal.exceptions import NotFound
 from portal.models import IngestFile, OutboxEvent, UploadBatch
 from portal.services import whole_files
 from portal.storage.base import NoSpace
-from portal.storage.local import LocalStorage
 from portal.transfer import together, whole
 from portal.transfer.pools import Jobs
 from portal.transfer.together import Together
-from tests.races.promises import assert_counted
 from tests.samples import make_batch, make_token
-from tests.transfer.wire import Wire, own_thread_pools
-
-
-@pytest.fixture
-def own_pools(transactional_db, monkeypatch):
-    """Thread pools of this test's own, so that their database connections end with it."""
-    with own_thread_pools(monkeypatch, 2):
-        yield
+from tests.transfer.at_once import assert_stored
+from tests.transfer.wire import Wire
 
 
 class Steps:
@@ -147,98 +138,47 @@ def test_the_error_of_one_who_has_left_is_no_fault_of_ours(own_pools, caplog):
     assert caplog.messages == []
 
 
-@pytest.fixture
-def put(own_pools, ann, tmp_path, monkeypatch):
-    """A function that PUTs `(path, data, *headers)` all at once; it returns the wires and the sizes of the groups."""
-    token, batch, storage = make_token(ann), make_batch(ann), LocalStorage(tmp_path)
-    store = whole.store_together
-    monkeypatch.setattr(whole, "get_storage", lambda: storage)
-
-    def put(*files, into=batch):
-        sizes, held = [], threading.Event()
-
-        def store_held(groups):
-            sizes.append(len(groups))
-            assert held.wait(10)
-            store(groups)
-
-        monkeypatch.setattr(whole, "store_together", store_held)
-
-        async def scene():
-            wires = [
-                Wire("PUT", f"/batches/{into.pk}/files/{path}", *headers, token=token, body=data)
-                for path, data, *headers in files
-            ]
-            tasks = [asyncio.create_task(wire.run()) for wire in wires]
-            # All have come, and stand in line behind the first, when that goes on.
-            while len(whole.END._lines) < 1 or sum(len(line) for line in whole.END._lines.values()) < len(files) - 1:
-                await asyncio.sleep(0.01)
-            held.set()
-            await asyncio.gather(*tasks)
-            return wires
-
-        return asyncio.run(scene()), sizes
-
-    put.batch, put.storage = batch, storage
-    return put
-
-
-def assert_stored(put, **files):
-    """The batch has exactly these files, each with its bytes, its event and its count, and nothing lies besides."""
-    storage, batch = put.storage, put.batch
-    rows = {file.path: file for file in IngestFile.objects.all()}
-    assert rows.keys() == files.keys()
-    for path, file in rows.items():
-        with storage.open_object(file.storage_key) as stored:
-            assert stored.read(0, stored.size) == files[path]
-        assert (file.size_bytes, file.sha256) == (len(files[path]), hashlib.sha256(files[path]).hexdigest())
-    assert sorted(storage.old_keys("objects", older_than_seconds=-60)) == sorted(f.storage_key for f in rows.values())
-    assert OutboxEvent.objects.filter(event_type="file.uploaded").count() == len(rows)
-    size = sum(file.size_bytes for file in rows.values())
-    assert_counted(batch, total_files=len(rows), stored_count=len(rows), total_bytes=size, stored_bytes=size)
-
-
-def test_small_files_that_come_at_once_are_recorded_together(put):
+def test_small_files_that_come_at_once_are_recorded_together(put_at_once):
     files = {f"f{number}": b"%d" % number * 100 for number in range(9)}
-    wires, sizes = put(*files.items())
+    wires, sizes = put_at_once(*files.items())
     assert [wire.status for wire in wires] == [201] * 9
     assert sizes == [1, 8]
-    assert_stored(put, **files)
+    assert_stored(put_at_once, **files)
 
 
-def test_those_who_begin_together_share_a_folder(put):
-    put(*((f"f{number}", b"x") for number in range(9)))
+def test_those_who_begin_together_share_a_folder(put_at_once):
+    put_at_once(*((f"f{number}", b"x") for number in range(9)))
     assert len({file.storage_key.rpartition("/")[0] for file in IngestFile.objects.all()}) == 2
 
 
-def test_each_has_its_own_outcome(put):
-    wires, sizes = put(
+def test_each_has_its_own_outcome(put_at_once):
+    wires, sizes = put_at_once(
         ("first", b"1"), ("a", b"same"), ("a", b"same"), ("b", b"one"), ("b", b"two"), ("c", b"c"), ("d", b"d")
     )
     assert [wire.status for wire in wires] == [201, 201, 200, 201, 409, 201, 201]
     assert wires[4].code == "path_taken"
     assert orjson.loads(wires[1].body)["id"] == orjson.loads(wires[2].body)["id"]
     assert sizes == [1, 4, 2]
-    assert_stored(put, first=b"1", a=b"same", b=b"one", c=b"c", d=b"d")
+    assert_stored(put_at_once, first=b"1", a=b"same", b=b"one", c=b"c", d=b"d")
 
 
-def test_those_that_are_too_many_for_the_batch_are_refused_one_by_one(put):
+def test_those_that_are_too_many_for_the_batch_are_refused_one_by_one(put_at_once):
     UploadBatch.objects.update(expected_files=3)
-    wires, _ = put(*((f"f{number}", b"x") for number in range(5)))
+    wires, _ = put_at_once(*((f"f{number}", b"x") for number in range(5)))
     assert [wire.status for wire in wires] == [201, 201, 201, 409, 409]
     assert {wire.code for wire in wires[3:]} == {"batch_completed"}
-    assert_stored(put, f0=b"x", f1=b"x", f2=b"x")
+    assert_stored(put_at_once, f0=b"x", f1=b"x", f2=b"x")
     assert OutboxEvent.objects.filter(event_type="batch.completed").count() == 1
 
 
-def test_where_the_disk_is_full_all_are_told_and_nothing_is_left(put, monkeypatch):
+def test_where_the_disk_is_full_all_are_told_and_nothing_is_left(put_at_once, monkeypatch):
     def full(objects):
         raise NoSpace("no space left")
 
-    monkeypatch.setattr(put.storage, "finish_objects", full)
-    wires, _ = put(*((f"f{number}", b"x") for number in range(3)))
+    monkeypatch.setattr(put_at_once.storage, "finish_objects", full)
+    wires, _ = put_at_once(*((f"f{number}", b"x") for number in range(3)))
     assert [(wire.status, wire.code) for wire in wires] == [(507, "insufficient_storage")] * 3
-    assert_stored(put)
+    assert_stored(put_at_once)
 
 
 def test_a_database_that_is_gone_is_waited_for_once_by_those_who_begin_together(monkeypatch):
@@ -253,7 +193,7 @@ def test_a_database_that_is_gone_is_waited_for_once_by_those_who_begin_together(
     assert whole._begin_together(requests) == [errors[0], *[errors[1]] * 3]
 
 
-def test_what_fails_after_some_are_on_record_is_told_to_the_others_alone(put, monkeypatch):
+def test_what_fails_after_some_are_on_record_is_told_to_the_others_alone(put_at_once, monkeypatch):
     record = whole_files.record_one
 
     def fail(group, arrival, keep):
@@ -262,13 +202,13 @@ def test_what_fails_after_some_are_on_record_is_told_to_the_others_alone(put, mo
         record(group, arrival, keep)
 
     monkeypatch.setattr(whole_files, "record_one", fail)
-    wires, sizes = put(("first", b"1"), ("a", b"same"), ("b", b"one"), ("a", b"same"), ("a", b"same"))
+    wires, sizes = put_at_once(("first", b"1"), ("a", b"same"), ("b", b"one"), ("a", b"same"), ("a", b"same"))
     assert [wire.status for wire in wires] == [201, 201, 201, 503, 503]
     assert sizes == [1, 2, 1]
-    assert_stored(put, first=b"1", a=b"same", b=b"one")
+    assert_stored(put_at_once, first=b"1", a=b"same", b=b"one")
 
 
-def test_those_without_a_batch_do_not_wait_for_each_other(put, ann, monkeypatch):
+def test_those_without_a_batch_do_not_wait_for_each_other(put_at_once, ann, monkeypatch):
     token, gate, read = make_token(ann), threading.Event(), whole.read_filename
 
     def read_held(header):
@@ -292,7 +232,7 @@ def test_those_without_a_batch_do_not_wait_for_each_other(put, ann, monkeypatch)
     assert asyncio.run(scene()) == (201, 201)
 
 
-def test_a_disk_that_is_slow_for_many_batches_holds_up_nobody_who_needs_none(put, ann, monkeypatch):
+def test_a_disk_that_is_slow_for_many_batches_holds_up_nobody_who_needs_none(put_at_once, ann, monkeypatch):
     token, gate, store = make_token(ann), threading.Event(), whole.store_together
 
     def store_held(groups):
@@ -315,3 +255,26 @@ def test_a_disk_that_is_slow_for_many_batches_holds_up_nobody_who_needs_none(put
 
     assert asyncio.run(scene()) == "answered"
     assert [wire.status for wire in wires] == [201, 201]
+
+
+def test_each_begins_under_its_own_request_id(monkeypatch):
+    request, seen, contexts = contextvars.ContextVar("request"), [], []
+    for number in range(2):
+        request.set(number)
+        contexts.append(contextvars.copy_context())
+    monkeypatch.setattr(whole, "identify", lambda exchange: seen.append((exchange, request.get())))
+    whole._begin_together([(context, [], number, None, None) for number, context in enumerate(contexts)])
+    assert seen == [(0, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("waits_for", ["network", "scanner"])
+def test_who_waits_for_others_in_storing_goes_alone(put_at_once, monkeypatch, waits_for):
+    if waits_for == "network":
+        monkeypatch.setattr(put_at_once.storage, "swift", False)
+    else:
+        monkeypatch.setattr(whole, "is_asked", lambda: True)
+    monkeypatch.setattr(whole.END, "_work", lambda intakes: 1 // 0)
+    wire = Wire("PUT", f"/batches/{put_at_once.batch.pk}/files/f", token=put_at_once.token, body=b"x")
+    asyncio.run(wire.run())
+    assert wire.status == 201
+    assert_stored(put_at_once, f=b"x")
