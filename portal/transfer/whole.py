@@ -52,7 +52,7 @@ async def _take_in(exchange, batch_id, read_names):
             status, headers, members = await jobs.run_database(intake.record)
     finally:
         if begun and begun[0].unclean:
-            await jobs.close(begun[0].close)
+            await jobs.close(begun[0].group.close)
     headers |= {"Content-Type": "application/json"}
     await exchange.answer(status, headers, orjson.dumps(members, option=orjson.OPT_UTC_Z))
 
@@ -145,8 +145,7 @@ class Intake:
     @property
     def joins(self):
         """Whether it is stored and recorded together with others, in the folder of a batch: small, and new."""
-        arrival = self.arrival
-        held = arrival.object is None and not arrival.compared
+        held = self.arrival.object is None and not self.arrival.compared
         return held and self.group.batch is not None and self.group.storage.swift and not is_asked()
 
     def write(self, pieces):
@@ -181,10 +180,6 @@ class Intake:
     def end(self):
         """Return the status, headers and members of the answer, or the error, of what was recorded."""
         return self.arrival.error or self._answer()
-
-    def close(self):
-        """Close what is open and remove what no row names."""
-        self.group.close()
 
     def _answer(self):
         file, created = self.arrival.file, self.arrival.created
