@@ -16,7 +16,7 @@ from tests.stateful.fates import Fate, join_database, make_fated_storage
 from tests.stateful.machine import Walk
 from tests.stateful.model import CHUNK
 
-WALKS, STEPS = (400, 40) if FULL else (20, 25)
+WALKS, STEPS = (400, 40) if FULL else (14, 40)
 
 
 @pytest.fixture
