@@ -28,6 +28,7 @@ QUESTIONS = (
     "scale",
     "many_files",
     "folders",
+    "event_cost",
 )
 
 
