@@ -29,7 +29,7 @@ RCLONE = Path(sysconfig.get_path("scripts")) / "rclone"
 TRIED = """
 Missed while other work had most of both cores, what was tried, and why. Names, members and lines of the manifest cost
 the client one step each now instead of one a character, and digests that are remembered are compared at once: half
-of its CPU. What is left, 1.2 s of CPU in all, of which a fifth is the portal's, is one after the other: where half a
+of its CPU. What is left, 1.2 to 1.7 s of CPU in all, a sixth of it the portal's, is one after the other: where half a
 core is to be had it takes over two seconds.
 """
 
