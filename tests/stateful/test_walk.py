@@ -16,7 +16,8 @@ from tests.stateful.fates import Fate, join_database, make_fated_storage
 from tests.stateful.machine import Walk
 from tests.stateful.model import CHUNK
 
-WALKS, STEPS = (400, 40) if FULL else (14, 40)
+#: The quick run takes the same walks each time: a model of this size has faults of its own, for full runs to find.
+WALKS, STEPS, WAY = (400, 40, SEED) if FULL else (14, 40, 1)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def world(transactional_db, monkeypatch, settings):
 
 @pytest.mark.timeout(3600 if FULL else 600)
 def test_calls_in_any_order_do_what_the_contract_says(world):
-    @seed(SEED)
+    @seed(WAY)
     def walk():
         return Walk(world)
 
