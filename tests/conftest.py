@@ -63,14 +63,20 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Put the longest files first; in the quick run of everything leave out what the other database's has as well."""
+    """Put the longest files first; leave out what this database has not, and in the quick run what the other's has."""
     places = {TESTS / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+    here, elsewhere = connection.vendor == "postgresql", ()
     if not FULL and config.args_source.name != "ARGS":
-        elsewhere = ONCE if connection.vendor == "postgresql" else ON_POSTGRESQL
-        left_out = [item for item in items if item.path.relative_to(TESTS).as_posix().startswith(elsewhere)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        elsewhere = ONCE if here else ON_POSTGRESQL
+    left_out = [
+        item
+        for item in items
+        if item.path.relative_to(TESTS).as_posix().startswith(elsewhere)
+        or (not here and item.get_closest_marker("postgresql"))
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_report_header():

@@ -9,7 +9,7 @@ from functools import partial
 from unittest import mock
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 
 from boot.leash import leashed
 from portal.management.commands import run_worker
@@ -113,7 +113,7 @@ def test_the_heart_feels_each_loop_that_works(monkeypatch, working):
     assert felt == [LOOPS[working]]
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no NOTIFY")
+@pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_an_event_is_sent_at_once_and_needs_no_polling(ann, storage, settings, monkeypatch):
     for module in (numbering, dispatch):

@@ -17,7 +17,7 @@ from tests.patience import wait_until
 from tests.samples import make_batch, ready_session, store_file
 from tests.services.situations import counters, listeners, session_row
 
-on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no NOTIFY")
+on_postgresql = pytest.mark.postgresql
 committed = pytest.mark.django_db(transaction=True)
 
 

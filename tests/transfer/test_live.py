@@ -181,7 +181,6 @@ async def end(tasks):
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@pytest.mark.alone
 def test_a_thousand_listeners_cost_one_query_a_second_and_share_their_bytes(database):
     async def scene():
         wires, ids = [], [uuid4() for _ in range(40)]

@@ -110,18 +110,20 @@ def own_thread_pools(monkeypatch, size=1):
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop that never waits for a timer: when nothing else is to do, its clock jumps to the next one."""
+    """An event loop with a clock of its own: it stands while there is something to do, then jumps to the next timer."""
 
-    jumped = 0.0
+    def __init__(self):
+        self._now = 0.0
+        super().__init__()
 
     def time(self):
-        """Return the loop's own time, in seconds."""
-        return super().time() + self.jumped
+        """Return the seconds that have passed by that clock."""
+        return self._now
 
     def _run_once(self):
         due = [timer.when() for timer in self._scheduled if not timer.cancelled()]
         if due and not self._ready:
-            self.jumped += max(0.0, min(due) - self.time())
+            self._now = max(self._now, min(due))
         super()._run_once()
 
 
