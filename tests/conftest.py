@@ -29,23 +29,21 @@ LONGEST = (
     *("test_admin_search.py", "test_admin.py", "canary/test_canary.py", "test_tenancy.py"),
 )
 #: What asks no database, or nothing that others do not ask of both, and is about a program, a page, a browser, a store
-#: or bytes on their way: the quick run of everything has it once, on SQLite's turn. Power cuts are among it, and have a
-#: command of their own (`make crash-test`) that cuts both.
+#: or bytes on their way: the quick run of everything has it once, on SQLite's turn.
 ONCE = (
     *("boot/", "canary/", "client/", "design/", "docs/", "e2e/", "examples/", "inspection/", "runner/", "schema/"),
     *(
         "serializers/",
         "storage/",
         "transfer/",
-        "crashes/test_power_cuts.py",
         "services/s3/test_faults.py",
         "test_admin_browser.py",
         "test_tallies.py",
     ),
     "test_tracing.py",
 )
-#: What is about many processes on one database for minutes, or fills disks: once too, on PostgreSQL's.
-ON_POSTGRESQL = ("crashes/test_full_disks.py", "crashes/test_nodes.py", "crashes/test_soak.py")
+#: What is about many processes on one database, for minutes: once too, on PostgreSQL's.
+ON_POSTGRESQL = ("crashes/test_nodes.py", "crashes/test_soak.py")
 
 
 def pytest_configure(config):
