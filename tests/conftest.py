@@ -67,14 +67,14 @@ def pytest_collection_modifyitems(config, items):
     here, elsewhere = connection.vendor == "postgresql", ()
     if not FULL and config.args_source.name != "ARGS":
         elsewhere = ONCE if here else ON_POSTGRESQL
-    left_out = [
+    left_out = {
         item
         for item in items
         if item.path.relative_to(TESTS).as_posix().startswith(elsewhere)
         or (not here and item.get_closest_marker("postgresql"))
-    ]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    }
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_report_header():

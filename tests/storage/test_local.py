@@ -175,6 +175,29 @@ def test_a_folder_that_somebody_tidied_away_is_made_again(root, storage):
     assert read(storage, key) == b""
 
 
+def test_an_object_that_was_written_to_another_disk_than_that_of_the_start_is_not_finished(root, storage):
+    beside = object_key()
+    storage.create_object(beside).close()
+    folder = (root / "objects" / beside).parent
+    # Another disk is mounted in its place, with a folder of the same name.
+    (root / "objects").rename(root / "unmounted")
+    folder.mkdir(parents=True)
+    key = f"{beside.rpartition('/')[0]}/{'0' * 32}"
+    with storage.create_object(key) as new, pytest.raises(StorageUnavailable):
+        storage.finish_objects([new])
+
+
+def test_a_folder_that_was_prepared_and_is_gone_is_made_again(root, storage):
+    beside = object_key()
+    storage.create_object(beside).close()
+    (root / "objects" / beside).unlink()
+    (root / "objects" / beside).parent.rmdir()
+    with storage.create_object(f"{beside.rpartition('/')[0]}/{'0' * 32}") as new:
+        new.write(b"data")
+        storage.finish_objects([new])
+    assert read(storage, new.key) == b"data"
+
+
 def test_a_disk_that_goes_away_is_no_missing_file(root, storage):
     staging, key = staged(storage), stored(storage)
     away = root.with_name("away")
