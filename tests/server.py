@@ -8,12 +8,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 
 from django.apps import apps
 
 from boot.leash import leashed
 from tests.databases import is_empty, run_command
+from tests.patience import wait_until
 from tests.postgres import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,6 +130,15 @@ class LiveServer:
                 last = str(error)
             time.sleep(0.05)
         raise ServerFailed(f"Not ready after {READY_SECONDS} s: {last}\n{self.log_tail()}")
+
+    def read_log(self):
+        """Return the log with the lines of all that was answered: each is written after its answer went out."""
+        last = f"the-last-line-{uuid.uuid4().hex}"
+        request = urllib.request.Request(f"{self.url}/limits", headers={"X-Request-Id": last})
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=READY_SECONDS).close()
+        wait_until(lambda: last in self.log.read_text())
+        return self.log.read_text()
 
     def log_tail(self, lines=40):
         """Return the last lines that the processes wrote."""

@@ -86,7 +86,7 @@ def test_no_answer_has_a_secret(scene, outcomes, name):
 
 
 def test_no_log_has_a_secret(scene, outcomes):
-    log = scene.server.log.read_text()
+    log = scene.server.read_log()
     assert "Traceback" in log
     assert not find_secrets(log, scene.secrets)
 
@@ -103,5 +103,5 @@ def test_what_is_planted_is_found(scene, outcomes):
     body = b'{"name": "%s"}' % PLANTED.encode()
     answer = scene.ask("POST", "/batches", "Content-Type: application/json", body=body)
     scene.ask("GET", f"/{PLANTED}")
-    places = [text_of(answer), scene.server.log.read_text(), read_rows(scene.server.database_url)]
+    places = [text_of(answer), scene.server.read_log(), read_rows(scene.server.database_url)]
     assert all(find_secrets(place, planted) for place in places)

@@ -50,9 +50,9 @@ def faults(lines):
 def test_no_input_makes_a_fault_or_an_answer_that_is_not_described(portal_server, tmp_path):
     carol = make_callers(portal_server, carol=(new_name(), ALL, "active"))["carol"]
     description = Description(portal_server.url)
-    before = len(portal_server.log.read_text())
+    before = len(portal_server.read_log())
     done = fuzz(portal_server, carol.token, tmp_path)
-    lines = portal_server.log.read_text()[before:].splitlines()
+    lines = portal_server.read_log()[before:].splitlines()
     assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-2_000:]}"
     assert faults(lines) == []
     # A run that never gets past the refusals would find nothing.
