@@ -18,7 +18,7 @@ from django.conf import settings  # noqa: E402
 from django.urls import Resolver404, resolve  # noqa: E402
 from uuid_utils.compat import uuid7  # noqa: E402
 
-from boot.logs import TOKEN  # noqa: E402
+from boot.logs import TOKEN, line_logger  # noqa: E402
 from boot.proxies import apply_forwarded  # noqa: E402
 from boot.stopping import tell_stop  # noqa: E402
 from boot.wsgi_bridge import WsgiBridge  # noqa: E402
@@ -26,7 +26,7 @@ from portal import metrics, tracing  # noqa: E402
 from portal.transfer.app import find_route, serve  # noqa: E402
 from portal.transfer.live import hub  # noqa: E402
 
-logger = structlog.get_logger("portal.request")
+logger = line_logger("portal.request", settings.LOGGING["root"]["level"])
 bridge = WsgiBridge(django_application)
 
 REQUEST_ID_FORM = re.compile(rb"[A-Za-z0-9._-]{1,64}")

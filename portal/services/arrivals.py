@@ -97,6 +97,10 @@ class Arrival:
         if any(sha256 != self._hash.digest() for sha256 in self._sha256s):
             raise DigestMismatch
 
+    def move(self, beside):
+        """Choose its place anew, in the folder of the key `beside` if there is one; nothing was written yet."""
+        self.key = new_object_key(beside=beside)
+
     def spill(self, storage):
         """Write to the object what is held in memory."""
         if self.object is None:

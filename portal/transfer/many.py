@@ -16,7 +16,7 @@ from portal.transfer.intake import Stream
 from portal.transfer.pools import Jobs
 from portal.transfer.results import make_results
 from portal.transfer.tar import TarReader
-from portal.transfer.whole import DIGESTS
+from portal.transfer.whole_intake import DIGESTS
 
 TAR, FORM = "application/x-tar", "multipart/form-data"
 

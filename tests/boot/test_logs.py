@@ -8,7 +8,7 @@ import logging.config
 import pytest
 import structlog
 
-from boot.logs import logging_config
+from boot.logs import line_logger, logging_config
 from portal.services.tokens import create_token
 
 
@@ -87,3 +87,14 @@ def test_a_token_is_taken_out_wherever_it_is(log, ann):
     structlog.get_logger("portal.tests.logs").info("request", path=f"/files/{token}/content")
     log.error("%s", [token])
     assert [line.get("path", line["event"]) for line in log.lines()] == ["/files/ptl_…/content", "['ptl_…']"]
+
+
+def test_a_line_of_a_request_is_like_all_others(log, capfd):
+    members = {"status": 200, "path": "/a\nb/ptl_" + "x" * 43, "size": 2**40, "name": "é\ud800"}
+    with structlog.contextvars.bound_contextvars(request_id="abc"):
+        structlog.get_logger("portal.tests.logs").info("request", **members)
+        line_logger("portal.tests.logs", "INFO").info("request", **members)
+    line_logger("portal.tests.logs", "WARNING").info("no")
+    [ours], [line] = log.lines(), [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert line.pop("timestamp")[:16] == ours.pop("timestamp")[:16]
+    assert line == ours

@@ -5,7 +5,7 @@ import hashlib
 import threading
 
 from portal.models import IngestFile, OutboxEvent
-from portal.transfer import whole
+from portal.transfer import whole_intake
 from tests.races.promises import assert_counted
 from tests.transfer.wire import Wire
 
@@ -32,10 +32,16 @@ class AtOnce:
     requests for the paths in `cut_off` are cancelled while they wait.
     """
 
-    def __init__(self, token, batch, storage, monkeypatch):
+    def __init__(self, token, batch, storage, monkeypatch, *, early):
         self.token, self.batch, self.storage, self._monkeypatch = token, batch, storage, monkeypatch
-        self._store = whole.store_together
-        monkeypatch.setattr(whole, "get_storage", lambda: storage)
+        #: Whether all is done in one step, or the headers are looked at before the body is read.
+        self.early = early
+        self._store = whole_intake.store_together
+        monkeypatch.setattr(whole_intake, "get_storage", lambda: storage)
+
+    def _make_wire(self, path, data):
+        lines = [f"Content-Length: {len(data)}"] if self.early else []
+        return Wire("PUT", f"/batches/{self.batch.pk}/files/{path}", *lines, token=self.token, body=data)
 
     def __call__(self, *files, cut_off=(), meanwhile=lambda: None):
         sizes, held = [], threading.Event()
@@ -47,15 +53,16 @@ class AtOnce:
                 meanwhile()
             self._store(groups)
 
-        self._monkeypatch.setattr(whole, "store_together", store_held)
+        self._monkeypatch.setattr(whole_intake, "store_together", store_held)
 
         async def scene():
-            target = f"/batches/{self.batch.pk}/files/"
-            wires = [Wire("PUT", target + path, token=self.token, body=data) for path, data in files]
-            tasks = [asyncio.create_task(wire.run()) for wire in wires]
-            # All have come, and stand in line behind the first, when that goes on.
-            while len(whole.END._lines) < 1 or sum(len(line) for line in whole.END._lines.values()) < len(files) - 1:
-                await asyncio.sleep(0.01)
+            wires = [self._make_wire(path, data) for path, data in files]
+            tasks = []
+            # All have come, in this order, and stand in line behind the first, when that goes on.
+            for number, wire in enumerate(wires):
+                tasks.append(asyncio.create_task(wire.run()))
+                while [len(line) for line in whole_intake.STORE._lines.values()] != [number]:
+                    await asyncio.sleep(0.001)
             for (path, _), task in zip(files, tasks, strict=True):
                 if path in cut_off:
                     task.cancel()

@@ -36,7 +36,7 @@ def own_pools(transactional_db, monkeypatch):
         yield
 
 
-@pytest.fixture
-def put_at_once(own_pools, ann, tmp_path, monkeypatch):
+@pytest.fixture(params=[True, False], ids=["in one step", "headers first"])
+def put_at_once(request, own_pools, ann, tmp_path, monkeypatch):
     """What PUTs many files of ann's at once into one batch."""
-    return AtOnce(make_token(ann), make_batch(ann), LocalStorage(tmp_path), monkeypatch)
+    return AtOnce(make_token(ann), make_batch(ann), LocalStorage(tmp_path), monkeypatch, early=request.param)

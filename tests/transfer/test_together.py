@@ -13,7 +13,7 @@ from portal.exceptions import NotFound
 from portal.models import IngestFile, OutboxEvent, UploadBatch
 from portal.services import whole_files
 from portal.storage.base import NoSpace
-from portal.transfer import together, whole
+from portal.transfer import together, whole, whole_intake
 from portal.transfer.pools import Jobs
 from portal.transfer.together import Together
 from tests.samples import make_batch, make_token
@@ -187,10 +187,11 @@ def test_a_database_that_is_gone_is_waited_for_once_by_those_who_begin_together(
     def identify(exchange):
         raise errors[exchange]
 
-    monkeypatch.setattr(whole, "identify", identify)
+    monkeypatch.setattr(whole_intake, "identify", identify)
     # The third would be an IndexError, if it were asked for.
-    requests = [(contextvars.copy_context(), [], exchange, None, None) for exchange in range(4)]
-    assert whole._begin_together(requests) == [errors[0], *[errors[1]] * 3]
+    intakes = [whole_intake.Intake(exchange, None, None) for exchange in range(4)]
+    assert whole_intake._begin_together([(intake, []) for intake in intakes]) == []
+    assert [intake.error for intake in intakes] == [errors[0], *[errors[1]] * 3]
 
 
 def test_what_fails_after_some_are_on_record_is_told_to_the_others_alone(put_at_once, monkeypatch):
@@ -233,19 +234,19 @@ def test_those_without_a_batch_do_not_wait_for_each_other(put_at_once, ann, monk
 
 
 def test_a_disk_that_is_slow_for_many_batches_holds_up_nobody_who_needs_none(put_at_once, ann, monkeypatch):
-    token, gate, store = make_token(ann), threading.Event(), whole.store_together
+    token, gate, store = make_token(ann), threading.Event(), whole_intake.store_together
 
     def store_held(groups):
         assert gate.wait(20)
         store(groups)
 
-    monkeypatch.setattr(whole, "store_together", store_held)
+    monkeypatch.setattr(whole_intake, "store_together", store_held)
     # As many as there are threads.
     wires = [Wire("PUT", f"/batches/{make_batch(ann).pk}/files/f", token=token, body=b"x") for _ in range(2)]
 
     async def scene():
         tasks = [asyncio.create_task(wire.run()) for wire in wires]
-        while len(whole.END._lines) < 2:
+        while len(whole_intake.STORE._lines) < 2:
             await asyncio.sleep(0.01)
         try:
             return await asyncio.wait_for(Jobs().run_database(lambda: "answered"), 10)
@@ -258,12 +259,12 @@ def test_a_disk_that_is_slow_for_many_batches_holds_up_nobody_who_needs_none(put
 
 
 def test_each_begins_under_its_own_request_id(monkeypatch):
-    request, seen, contexts = contextvars.ContextVar("request"), [], []
+    request, seen, intakes = contextvars.ContextVar("request"), [], []
     for number in range(2):
         request.set(number)
-        contexts.append(contextvars.copy_context())
-    monkeypatch.setattr(whole, "identify", lambda exchange: seen.append((exchange, request.get())))
-    whole._begin_together([(context, [], number, None, None) for number, context in enumerate(contexts)])
+        intakes.append(whole_intake.Intake(number, None, None))
+    monkeypatch.setattr(whole_intake, "identify", lambda exchange: seen.append((exchange, request.get())))
+    whole_intake._begin_together([(intake, []) for intake in intakes])
     assert seen == [(0, 0), (1, 1)]
 
 
@@ -272,9 +273,45 @@ def test_who_waits_for_others_in_storing_goes_alone(put_at_once, monkeypatch, wa
     if waits_for == "network":
         monkeypatch.setattr(put_at_once.storage, "swift", False)
     else:
-        monkeypatch.setattr(whole, "is_asked", lambda: True)
-    monkeypatch.setattr(whole.END, "_work", lambda intakes: 1 // 0)
+        monkeypatch.setattr(whole_intake, "is_asked", lambda: True)
+    monkeypatch.setattr(whole_intake.STORE, "_work", lambda intakes: 1 // 0)
     wire = Wire("PUT", f"/batches/{put_at_once.batch.pk}/files/f", token=put_at_once.token, body=b"x")
     asyncio.run(wire.run())
     assert wire.status == 201
     assert_stored(put_at_once, f=b"x")
+
+
+def test_a_small_body_that_is_late_is_looked_at_first_and_stored_all_the_same(put_at_once, monkeypatch):
+    begun = threading.Event()
+    begin = whole_intake.Intake.begin
+    monkeypatch.setattr(whole_intake.Intake, "begin", lambda intake: begin(intake) or begun.set())
+    target = f"/batches/{put_at_once.batch.pk}/files/f"
+    wire = Wire("PUT", target, "Content-Length: 4", token=put_at_once.token)
+
+    async def scene():
+        task = asyncio.create_task(wire.run())
+        assert await asyncio.to_thread(begun.wait, 10)
+        wire.feed(b"la")
+        wire.feed(b"te", more=False)
+        await task
+
+    asyncio.run(scene())
+    assert wire.status == 201
+    assert_stored(put_at_once, f=b"late")
+
+
+def test_no_more_bodies_are_taken_before_their_headers_than_there_are_places(put_at_once, monkeypatch):
+    monkeypatch.setattr(whole, "EARLY_PLACES", threading.BoundedSemaphore(2))
+    begin, alone = whole_intake.Intake.begin, []
+
+    def begin_told(intake):
+        alone.append(threading.current_thread().name.startswith("both"))
+        begin(intake)
+
+    monkeypatch.setattr(whole_intake.Intake, "begin", begin_told)
+    wires, _ = put_at_once(*((f"f{number}", b"x") for number in range(5)))
+    assert [wire.status for wire in wires] == [201] * 5
+    early = 2 if put_at_once.early else 0
+    assert (alone.count(True), alone.count(False)) == (early, 5 - early)
+    # Each place is given back.
+    assert whole.EARLY_PLACES._value == 2

@@ -1,0 +1,178 @@
+"""The file of a request for one file: its headers are looked at, its bytes stored alone or with those of others."""
+
+import contextvars
+
+from django.db import InterfaceError, OperationalError
+
+from portal.content_digest import read_sha256
+from portal.models.prepared import one_look
+from portal.serializers.files import file_members
+from portal.services.arrivals import Arrival
+from portal.services.idempotency import claimed_key, make_fingerprint, read_key
+from portal.services.inspection import is_asked
+from portal.services.whole_files import begin_files, store_together
+from portal.storage import get_storage
+from portal.transfer.auth import identify
+from portal.transfer.body import read_content_length
+from portal.transfer.names import read_content_type
+from portal.transfer.together import Together
+
+#: The digests that a client may send with a file; there is one representation of it, so they mean the same.
+DIGESTS = {b"content-digest": "Content-Digest", b"repr-digest": "Repr-Digest"}
+
+
+def _begin_together(items):
+    """Begin those that have not begun, and give each its bytes; return the intakes without an error.
+
+    Their bytes may come to lie in one folder, which then needs one sync.
+    """
+    beside = fault = None
+    with one_look():
+        for intake, pieces in items:
+            try:
+                if not intake.begun:
+                    if fault:
+                        raise fault
+                    intake.context.run(intake.begin)
+                intake.write(pieces)
+                intake.arrival.finish()
+                intake.arrival.move(beside)
+                beside = intake.group.shared_key
+            except (OperationalError, InterfaceError) as error:
+                # The database answers none of the others either, and each would wait for that by itself.
+                intake.error = fault = error
+            except Exception as error:  # noqa: BLE001 - it is the outcome of this one request
+                intake.error = error
+    return [intake for intake, _ in items if not intake.error]
+
+
+def _store_together(items):
+    """Store what several requests bring for one batch: `(intake, pieces)`; return the answer, or error, of each."""
+    begun = _begin_together(items)
+    left = [intake for intake in begun if not intake.arrival.compared]
+    while left:
+        # Of those on one path, the next one is looked at when the one before is on record.
+        first: dict[str, Intake] = {}
+        for intake in left:
+            first.setdefault(intake.arrival.path, intake)
+        try:
+            store_together([intake.group for intake in first.values()])
+        except Exception as error:  # noqa: BLE001 - it is the outcome of those that have none yet
+            for intake in left:
+                intake.arrival.refuse(error)
+            break
+        left = [intake for intake in left if first[intake.arrival.path] is not intake]
+    return [intake.end() for intake, _ in items]
+
+
+STORE = Together(_store_together, "both")
+
+
+class Intake:
+    """The one file of a request, with what its answer needs; every method but `joins` and small writes blocks."""
+
+    def __init__(self, exchange, batch_id, read_names):
+        self.context = contextvars.copy_context()
+        self._exchange, self._batch_id, self._read_names = exchange, batch_id, read_names
+        self.group = self.arrival = self.error = self._caller = self._key = None
+        #: Whether something may be open, or to be removed.
+        self.unclean = True
+
+    @property
+    def begun(self):
+        """Whether the headers have passed."""
+        return self.arrival is not None
+
+    @property
+    def may_join(self):
+        """Whether it can be stored together with others: who waits for a scanner or a network holds nobody up."""
+        return self._batch_id is not None and get_storage().swift and not is_asked()
+
+    def begin(self):
+        """Check all that the headers tell; nothing of the body has been looked at yet."""
+        try:
+            self._begin(self._exchange)
+        except Exception:
+            self.unclean = False
+            raise
+
+    def _begin(self, exchange):
+        self._caller = identify(exchange)
+        self.group = begin_files(self._caller, self._batch_id, storage=get_storage())
+        # Somebody else's batch is 404 whatever else is wrong with the request: the texts are read after that.
+        path, name = self._read_names()
+        sha256s = [read_sha256(exchange.text(header), name) for header, name in DIGESTS.items()]
+        arrival = Arrival(
+            path=path,
+            original_filename=name,
+            content_type=read_content_type(exchange.text(b"content-type")),
+            length=read_content_length(exchange),
+            sha256s=[sha256 for sha256 in sha256s if sha256],
+        )
+        self._key = None if self._batch_id else read_key(exchange.text(b"idempotency-key"))
+        self.group.refuse_early(arrival)
+        self.group.add(arrival)
+        self.arrival = arrival
+
+    def joins(self, pieces):
+        """Whether it is stored and recorded together with others, in the folder of a batch: small, and new."""
+        held = not self.arrival.compared and self.arrival.holds(sum(map(len, pieces)))
+        return held and self.may_join
+
+    def close(self):
+        """Close what is open, and remove what is not recorded."""
+        if self.group:
+            self.group.close()
+
+    def write(self, pieces):
+        """Take the next pieces of the body."""
+        for piece in pieces:
+            self.arrival.write(piece, storage=self.group.storage)
+
+    def finish(self, pieces):
+        """Take the last pieces and make the bytes durable; raises what is wrong with them."""
+        self.write(pieces)
+        self.arrival.finish()
+        if not self.arrival.compared:
+            self.group.store()
+        self._raise_error()
+
+    def judge(self):
+        """Have the content judged; raises why it is refused."""
+        self.group.judge()
+        self._raise_error()
+
+    def record(self):
+        """Record the file; return the status, headers and members of the answer."""
+        if self.arrival.compared:
+            self.group.look()
+        with claimed_key(self._caller, self._key, self._fingerprint()) as claim:
+            if claim and claim.answer is not None:
+                return 200, {"Idempotent-Replayed": "true"}, claim.answer
+            self.group.record(keep=claim and (lambda file: claim.keep(file_members(file))))
+            self._raise_error()
+        return self._answer()
+
+    def end(self):
+        """Return the status, headers and members of the answer, or the error, of what was stored or compared."""
+        error = self.error or self.arrival.error
+        try:
+            return error or (self.record() if self.arrival.compared else self._answer())
+        except Exception as fault:  # noqa: BLE001 - it is the outcome of this one request
+            return fault
+
+    def _answer(self):
+        file, created = self.arrival.file, self.arrival.created
+        self.unclean = not created
+        if not created:
+            return 200, {}, file_members(file)
+        return 201, {"Location": f"/files/{file.pk}"}, file_members(file)
+
+    def _fingerprint(self):
+        arrival = self.arrival
+        told = [arrival.original_filename, arrival.content_type, arrival.size, arrival.sha256]
+        return make_fingerprint(self._exchange.method, self._exchange.scope["path"], told)
+
+    def _raise_error(self):
+        if self.arrival.error:
+            raise self.arrival.error
