@@ -98,7 +98,12 @@ class _Conversation(socketserver.StreamRequestHandler):
         if name == "slow":
             self.server.let_go.wait(30)
         elif name == "drip":
-            self.drip()
+            self.drip(b"HTTP/1.1 200 OK\r\nX: ", b"x")
+        elif name == "interim drip":
+            self.drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif name == "pieces":
+            for byte in ANSWERS["busy"]:
+                self.wfile.write(bytes([byte]))
         elif name == "reset":
             self.request.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
             self.rfile.close()
@@ -108,10 +113,10 @@ class _Conversation(socketserver.StreamRequestHandler):
         else:
             self.wfile.write(ANSWERS[name])
 
-    def drip(self):
-        """A header that never ends, a byte at a time."""
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    def drip(self, first, again):
+        """An answer that never ends, a little at a time."""
+        self.wfile.write(first)
         while not self.server.let_go.is_set():
-            self.wfile.write(b"x")
+            self.wfile.write(again)
             self.wfile.flush()
             time.sleep(0.02)

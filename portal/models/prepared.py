@@ -53,11 +53,21 @@ def slots(model, *names):
     return {field.attname: Slot(field.attname, field) for field in fields if not names or field.attname in names}
 
 
+def key_slots(model, count):
+    """Return the Slots of so many primary keys of `model`, for `pk__in`; `keys_as_values` fills them."""
+    return [Slot(f"key{number}", model._meta.pk) for number in range(count)]
+
+
+def keys_as_values(keys):
+    """Return what a call gives for the Slots of `key_slots`."""
+    return {f"key{number}": key for number, key in enumerate(keys)}
+
+
 class Prepared:
     """One statement, made from what `build()` returns when it is first needed.
 
-    That is a `values_list` queryset to SELECT, a pair of a queryset and `{field: value}` to UPDATE, or a row of Slots
-    to INSERT. `build` holds nothing that changes from call to call but Slots.
+    That is a queryset to SELECT, of `values_list` but for `objects`; a pair of a queryset and `{field: value}` to
+    UPDATE; or a row of Slots to INSERT. `build` holds nothing that changes from call to call but Slots.
     """
 
     def __init__(self, build):
@@ -72,6 +82,21 @@ class Prepared:
                 converters = self._run(cursor, values)
                 seen[asked] = [_convert(row, converters) for row in cursor.fetchall()]
         return seen[asked]
+
+    def objects(self, *models, **values):
+        """Run the SELECT of all columns of `models`; return a list of their objects, or of tuples of them if several.
+
+        Its queryset is one of the first of them; `select_related` has the others.
+        """
+        made = []
+        for row in self.rows(**values):
+            found, start = [], 0
+            for model in models:
+                names = _attnames(model)
+                found.append(model.from_db(connection.alias, names, row[start : start + len(names)]))
+                start += len(names)
+            made.append(tuple(found) if len(models) > 1 else found[0])
+        return made
 
     def write(self, **values):
         """Run the UPDATE or INSERT; return how many rows it hit."""

@@ -55,6 +55,8 @@ def may_be_called(address, allowed=()):
 
 def find_addresses(host, seconds):
     """Return the IP addresses of `host` as texts; none when there are none, or the look-up takes longer."""
+    with contextlib.suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]  # there is nothing to look up
     found: list[str] = []
 
     def look_up():

@@ -6,9 +6,10 @@ Redirects are not followed, proxies of the environment are not used, and nothing
 
 import contextlib
 import http.client
+import io
+import re
 import socket
 import ssl
-import threading
 import time
 from email.utils import parsedate_to_datetime
 from functools import cache, partial
@@ -20,6 +21,10 @@ from portal.runner.signature import sign
 from portal.tracing import span, traced
 
 PORTS = {"http": 80, "https": 443}
+#: Bytes of an answer's head, at most.
+MAX_HEAD = 65536
+END_OF_HEAD = re.compile(rb"\n\r?\n")
+INTERIM = re.compile(rb"HTTP/1\.\d 100\s")
 
 
 class WebhookRunner(Runner):
@@ -42,19 +47,67 @@ class WebhookRunner(Runner):
         url = urlsplit(target.url)
         may_call = partial(may_be_called, allowed=target.allowed) if target.guarded else None
         sock = open_socket(url.hostname, url.port or PORTS[url.scheme], deadline, may_call=may_call)
-        with contextlib.closing(sock), _cut_off(sock, deadline):
+        try:
             if url.scheme == "https":
+                _give_time(sock, deadline)
                 sock = tls_context().wrap_socket(sock, server_hostname=url.hostname)
-            # Not the name alone: it would take the end of an IPv6 address for a port.
-            connection = http.client.HTTPConnection(url.netloc)
-            connection.sock = sock
-            with contextlib.closing(connection):
-                path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
-                connection.request("POST", path, message.body, traced(make_headers(target, message)))
-                with contextlib.closing(connection.getresponse()) as answer:
-                    if time.monotonic() >= deadline:
-                        raise TimeoutError  # what was cut off looks like the end of the headers
-                    return answer.status, read_retry_after(answer.headers.get("Retry-After"))
+            _send(sock, make_request(url, traced(make_headers(target, message)), message.body), deadline)
+            with contextlib.closing(http.client.HTTPResponse(_Head(_read_head(sock, deadline)))) as answer:
+                answer.begin()
+                return answer.status, read_retry_after(answer.headers.get("Retry-After"))
+        finally:
+            sock.close()
+
+
+def make_request(url, headers, body):
+    """Return the bytes of a POST to a URL that was split, so that they go out in one piece."""
+    path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
+    lines = [f"POST {path} HTTP/1.1", f"Host: {url.netloc}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def _give_time(sock, deadline):
+    """Let the next step on `sock` take what is left until `deadline`; raises TimeoutError when nothing is.
+
+    Asked before each piece, so that a receiver that sends or takes a byte now and then is cut off like a silent one.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    sock.settimeout(left)
+
+
+def _send(sock, data, deadline):
+    # sendall() over TLS would give the whole time to each piece.
+    rest = memoryview(data)
+    while rest:
+        _give_time(sock, deadline)
+        rest = rest[sock.send(rest) :]
+
+
+def _read_head(sock, deadline):
+    """Return the answer up to its first empty line, or to its end; interim answers (100 Continue) are left out."""
+    data = b""
+    while len(data) <= MAX_HEAD:
+        _give_time(sock, deadline)
+        piece = sock.recv(MAX_HEAD)
+        data += piece
+        while (end := END_OF_HEAD.search(data, max(0, len(data) - len(piece) - 3))) and INTERIM.match(data):
+            data = data[end.end() :]
+        if end or not piece:
+            return data
+    raise http.client.LineTooLong("head")
+
+
+class _Head:
+    """What http.client reads in place of a socket."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def makefile(self, mode):
+        return io.BytesIO(self.data)
 
 
 def make_headers(target, message):
@@ -95,26 +148,6 @@ def open_socket(host, port, deadline, *, may_call=None):
             sock.close()
             failure = error
     raise failure
-
-
-@contextlib.contextmanager
-def _cut_off(sock, deadline):
-    """End the connection at `deadline`, also for a receiver that sends a byte now and then."""
-    line = sock.dup()  # TLS takes the socket over; what is shut down here is the same connection
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), _shut_down, [line])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        line.close()
-
-
-def _shut_down(line):
-    with contextlib.suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
 
 
 @cache

@@ -8,14 +8,22 @@ from uuid import UUID, uuid4
 
 import orjson
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.exceptions import StatusConflict
 from portal.models import Delivery, OutboxEvent
 from portal.runner.base import Message
-from portal.services.endpoints import active_endpoints, disable_endpoint, hears, not_handed
+from portal.services.due_rows import (
+    endpoints_behind,
+    go_along_the_index,
+    hold_deliveries,
+    hold_due,
+    lease_held,
+    owners_endpoints_behind,
+)
+from portal.services.endpoints import disable_endpoint, hears
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, deliver_claimed, update_claimed
 
@@ -41,12 +49,9 @@ class Turns:
     def __init__(self):
         self.last = UUID(int=0)
 
-    def next_of(self, rows):
-        """Yield up to TURNS endpoints of a queryset, those first that come after who had the last turn."""
-        rows = rows.order_by("pk")
-        chosen = list(rows.filter(pk__gt=self.last)[:TURNS])
-        chosen += rows.filter(pk__lte=self.last)[: TURNS - len(chosen)]
-        for endpoint in chosen:
+    def next_ones(self):
+        """Yield up to TURNS endpoints of owners that are behind, those first that come after who had the last turn."""
+        for endpoint in owners_endpoints_behind(after=self.last, limit=TURNS):
             self.last = endpoint.pk
             yield endpoint
 
@@ -59,9 +64,8 @@ def hand_out(turns=None):
     their commit, so that it misses none; one transaction makes the deliveries and moves its number on, so that none is
     made twice.
     """
-    behind = active_endpoints().filter(not_handed(OutboxEvent.objects.all()))
-    done, until = sum(_hand_to(endpoint) for endpoint in behind.filter(owner=None)), time.monotonic() + TURNS_SECONDS
-    for endpoint in (turns or Turns()).next_of(behind.filter(owner__isnull=False)):
+    done, until = sum(_hand_to(endpoint) for endpoint in endpoints_behind()), time.monotonic() + TURNS_SECONDS
+    for endpoint in (turns or Turns()).next_ones():
         done += _hand_to(endpoint)
         if time.monotonic() > until:
             break
@@ -85,12 +89,6 @@ def _hand_to(endpoint):
     return len(events)
 
 
-def endpoints_with_due():
-    """Return the endpoints that something is due for now, one look at an index for each."""
-    due = Delivery.objects.due().filter(endpoint=OuterRef("pk"))
-    return list(active_endpoints().filter(Exists(due)).order_by("id"))
-
-
 def claim_due(endpoints, limit_of):
     """Claim deliveries that are due for each of `endpoints`, the oldest first; return them with their events.
 
@@ -100,19 +98,18 @@ def claim_due(endpoints, limit_of):
     """
     token, chosen, claimed = uuid4(), [], Counter()
     with write_transaction():
+        go_along_the_index()
         for endpoint in endpoints:
             if (limit := limit_of(endpoint, claimed)) > 0:
-                due = Delivery.objects.due().filter(endpoint=endpoint).order_by("due_at")
-                # Where rows can be locked, two workers look past each other's; elsewhere there is one writer at a time.
-                found = due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit]
-                chosen += found
+                found = hold_due(endpoint.pk, limit)
                 claimed[endpoint.pk] += len(found)
-        if not chosen:
-            return []
-        # They are held since: what else must be true of them was just seen.
-        Delivery.objects.filter(pk__in=chosen).update(claim_token=token, due_at=Now() + LEASE)
-    ours = Delivery.objects.filter(pk__in=chosen, claim_token=token)
-    return list(ours.select_related("event", "endpoint").order_by("id"))
+                for delivery, event in found:
+                    delivery.event, delivery.endpoint, delivery.claim_token = event, endpoint, token
+                    chosen.append(delivery)
+        if chosen:
+            # They are held since: what else must be true of them was just seen.
+            lease_held([delivery.pk for delivery in chosen], token=token, lease=LEASE)
+    return sorted(chosen, key=lambda delivery: delivery.pk)
 
 
 def message_of(delivery):
@@ -134,9 +131,7 @@ def record_outcomes(outcomes):
     """
     with write_transaction():
         if len(outcomes) > 1:
-            # Whoever deletes or replays some of them takes the rows in this order too.
-            rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery, _ in outcomes]).order_by("pk")
-            list(rows.select_for_update().values_list("pk"))
+            hold_deliveries([delivery.pk for delivery, _ in outcomes])
         arrived = [(delivery, _history(delivery, outcome)) for delivery, outcome in outcomes if outcome.delivered]
         moved = deliver_claimed(arrived)
         moved |= {

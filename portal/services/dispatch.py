@@ -13,11 +13,11 @@ from portal.runner.base import Outcome
 from portal.services.deliveries import (
     Turns,
     claim_due,
-    endpoints_with_due,
     hand_out,
     message_of,
     record_outcomes,
 )
+from portal.services.due_rows import endpoints_with_due
 from portal.services.endpoints import note_environment, target_of
 from portal.services.events import number_events
 
@@ -108,8 +108,10 @@ class Dispatcher:
             return 0
         random.shuffle(endpoints)  # whoever comes last may find no slot; it is not always the same one
         claimed = claim_due(endpoints, lambda endpoint, more: self._free_slots_of(endpoint.pk, under_way + more))
+        targets = {endpoint.pk: target_of(endpoint) for endpoint in {delivery.endpoint for delivery in claimed}}
         for delivery in claimed:
-            attempt = self._threads.submit(self.runner.send, target_of(delivery.endpoint), message_of(delivery))
+            target, message = targets[delivery.endpoint_id], message_of(delivery)
+            attempt = self._threads.submit(self.runner.send, target, message)
             self._under_way[attempt] = delivery
         return len(claimed)
 

@@ -1,7 +1,7 @@
 """Endpoints: the one that the environment names, who hears what, and where what is sent to each goes."""
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import OuterRef, Q, Subquery
 
 from portal.exceptions import EndpointDisabled, StatusConflict
 from portal.models import Endpoint
@@ -40,10 +40,20 @@ def known_endpoints():
     return rows if settings.PORTAL_RUNNER_ENDPOINT else rows.exclude(pk=Endpoint.ENVIRONMENT_ID)
 
 
+def is_known(endpoint):
+    """Whether `known_endpoints` has an endpoint: for statements that are made once, whatever the environment names."""
+    return bool(settings.PORTAL_RUNNER_ENDPOINT) or endpoint.pk != Endpoint.ENVIRONMENT_ID
+
+
 def not_handed(events):
-    """Return the condition on an endpoint that some of `events` are for it and were not handed to it yet."""
-    unseen = events.filter(seq__gt=OuterRef("last_seq"))
-    return Q(Exists(unseen), owner=None) | Q(Exists(unseen.filter(owner=OuterRef("owner"))))
+    """Return the condition on an endpoint that some of `events` are for it and were not handed to it yet.
+
+    By the newest of them, which an index has at its end. Asked whether there is one beyond its number, PostgreSQL takes
+    a third to be so and looks from the beginning of the table; where there is none, through all of it.
+    """
+    newest = events.filter(seq__isnull=False).order_by("-seq").values("seq")
+    its_own = newest.filter(owner=OuterRef("owner"))[:1]
+    return Q(owner=None, last_seq__lt=Subquery(newest[:1])) | Q(last_seq__lt=Subquery(its_own))
 
 
 def hearers_of(event):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from portal.models import ApiToken, IngestFile, UploadBatch, UploadPart, UploadSession
 from portal.models.parts import FIND_PART, INSERT_PART
-from portal.models.prepared import Prepared, Slot, find_row, insert_rows, one_look, slots
+from portal.models.prepared import Prepared, Slot, find_row, insert_rows, key_slots, keys_as_values, one_look, slots
 from portal.models.tokens import CALLER_FIELDS, FIND_CALLER
 from portal.services.tokens import create_token
 from tests.samples import make_batch, open_session
@@ -117,3 +117,24 @@ def test_in_one_look_what_is_asked_alike_is_asked_once(ann):
     assert first is not second
     UploadBatch.objects.filter(pk=batch.pk).update(name="new")
     assert find_row(UploadBatch, id=batch.pk).name == "new"
+
+
+def test_a_select_of_all_columns_gives_objects_with_what_they_refer_to(ann, storage):
+    first, second = open_session(ann, storage, size=1), open_session(ann, storage, size=2)
+    found = Prepared(lambda: UploadSession.objects.filter(**slots(UploadSession, "id")).select_related("file"))
+    rows = UploadSession.objects.order_by("id")
+    told = [[vars(row) | {"_state": None} for row in way] for way in (Prepared(rows.all).objects(UploadSession), rows)]
+    assert told[0] == told[1]
+    for session in (first, second):
+        ((row, file),) = found.objects(UploadSession, IngestFile, id=session.pk)
+        assert (row, file) == (session, session.file)
+        assert file.original_filename == session.file.original_filename
+        assert not row._state.adding
+
+
+def test_rows_are_named_by_as_many_keys_as_there_are_slots(ann, storage):
+    keys = [open_session(ann, storage).pk for _ in range(3)]
+    rows = UploadSession.objects.filter(pk__in=key_slots(UploadSession, 2)).order_by("id")
+    statement = Prepared(lambda: rows.values_list("id"))
+    assert statement.rows(**keys_as_values(keys[1:])) == [[keys[1]], [keys[2]]]
+    assert statement.rows(**keys_as_values(keys[:2])) == [[keys[0]], [keys[1]]]

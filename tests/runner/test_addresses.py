@@ -106,6 +106,17 @@ def test_a_network_that_is_allowed_may_be_called_and_none_beside_it(address):
     assert not may_be_called(address, [ipaddress.ip_network("10.2.0.0/16")])
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "2606:4700:4700::1111", "fe80::1%lo"])
+def test_an_address_is_not_looked_up(monkeypatch, host):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: pytest.fail("looked up"))
+    assert find_addresses(host, 1) == [host]
+
+
+@pytest.mark.parametrize("host", ["127.1", "0x7f.0.0.1", "2130706433", "0177.0.0.1"])
+def test_an_address_in_another_form_is_what_the_system_makes_of_it(host):
+    assert find_addresses(host, 5) == ["127.0.0.1"]
+
+
 def test_a_look_up_that_takes_too_long_is_left_behind(monkeypatch):
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: [over.wait(30)][:0])

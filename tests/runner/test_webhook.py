@@ -1,7 +1,9 @@
 """Webhooks as they go over the wire: signed, on time, and whatever the receiver does becomes an outcome."""
 
+import contextlib
 import json
 import socket
+import socketserver
 import threading
 import time
 
@@ -11,7 +13,7 @@ from portal.runner import webhook
 from portal.runner.base import Message, Target
 from portal.runner.signature import read_keys
 from portal.runner.webhook import WebhookRunner, open_socket, read_retry_after
-from tests.receiver import SECRET, Receiver
+from tests.receiver import ANSWERS, SECRET, Receiver
 
 MESSAGE = Message("01890000-0000-7000-8000-000000000001", json.dumps({"name": "Grün"}).encode())
 
@@ -74,7 +76,7 @@ def test_what_is_no_success_is_an_outcome_and_sent_once(receiver, behaviour, sta
         assert not elsewhere.received
 
 
-@pytest.mark.parametrize("behaviour", ["slow", "drip"])
+@pytest.mark.parametrize("behaviour", ["slow", "drip", "interim drip"])
 def test_no_attempt_takes_longer_than_its_time(receiver, behaviour):
     receiver.behave = lambda received: behaviour
     started = time.monotonic()
@@ -82,6 +84,79 @@ def test_no_attempt_takes_longer_than_its_time(receiver, behaviour):
     assert (outcome.status_code, outcome.error) == (None, "timeout")
     assert 0.4 < time.monotonic() - started < 5
     assert outcome.milliseconds >= 400
+
+
+def test_a_handshake_a_byte_at_a_time_is_cut_off_too(receiver):
+    receiver.RequestHandlerClass = DrippingHandshake
+    started = time.monotonic()
+    target = Target(receiver.url.replace("http:", "https:"), (b"k",))
+    assert Impatient().send(target, MESSAGE).error == "timeout"
+    assert 0.4 < time.monotonic() - started < 5
+
+
+class DrippingHandshake(socketserver.BaseRequestHandler):
+    """Begins a record of TLS and brings it on a byte at a time."""
+
+    def handle(self):
+        self.request.sendall(b"\x16\x03\x03\x3f\xff\x02\x00\x3f\xf0")
+        with contextlib.suppress(OSError):
+            while not self.server.let_go.wait(0.02):
+                self.request.sendall(b"x")
+
+
+@pytest.mark.parametrize("secured", [False, True])
+def test_a_receiver_that_takes_the_message_a_little_at_a_time_is_cut_off_too(secured):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        line, over = Counted(ours, secured), threading.Event()
+
+        def sip():
+            while not over.wait(0.02):
+                theirs.recv(1000)
+
+        sipping = threading.Thread(target=sip)
+        sipping.start()
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            webhook._send(line, bytes(64 * 2**20), started + 0.5)
+        assert 0.4 < time.monotonic() - started < 5
+        over.set()
+        sipping.join()
+
+
+class Counted:
+    """A socket that, as one with TLS does, takes 16 KiB in one step at most."""
+
+    def __init__(self, sock, secured):
+        self.most, self.sock, self.settimeout = 16384 if secured else 2**30, sock, sock.settimeout
+
+    def send(self, data):
+        """Send the first of it."""
+        return self.sock.send(data[: self.most])
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", (204, "", None)),
+        (b"HTTP/1.0 100 Continue\nX: y\n\nHTTP/1.0 503 Busy\nretry-after:  7\n\n", (503, "", 7)),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", (200, "", None)),
+        (b"HTTP/1.1 200 OK\r\nX: what broke off", (200, "", None)),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", (None, "closed without an answer", None)),
+        (b"HTTP/1.1 1000 OK\r\n\r\n", (None, "the answer is not HTTP", None)),
+        (b"HTTP/3 200 OK\r\n\r\n", (None, "the answer is not HTTP", None)),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", (None, "the answer is not HTTP", None)),
+    ],
+)
+def test_of_an_answer_the_status_and_the_wish_to_wait_are_read(receiver, monkeypatch, answer, outcome):
+    monkeypatch.setitem(ANSWERS, "ok", answer)
+    found = send(receiver)
+    assert (found.status_code, found.error, found.retry_after) == outcome
+
+
+def test_an_answer_that_comes_in_pieces_is_read_to_its_empty_line(receiver):
+    receiver.behave = lambda received: "pieces"
+    assert send(receiver).retry_after == 7
 
 
 def test_a_wish_to_wait_is_read(receiver):

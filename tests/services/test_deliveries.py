@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.runner.base import Outcome
 from portal.services import deliveries
-from portal.services.deliveries import Turns, claim_due, delay_after, endpoints_with_due, hand_out, record_outcomes
+from portal.services.deliveries import Turns, claim_due, delay_after, hand_out, record_outcomes
+from portal.services.due_rows import endpoints_with_due
 from portal.services.endpoints import note_environment
 from portal.services.events import number_events
 from tests.samples import store_file

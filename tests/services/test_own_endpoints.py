@@ -7,7 +7,8 @@ import pytest
 from portal.exceptions import Invalid, TooManyEndpoints
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.services import own_endpoints
-from portal.services.deliveries import claim_due, endpoints_with_due, hand_out
+from portal.services.deliveries import claim_due, hand_out
+from portal.services.due_rows import endpoints_with_due
 from portal.services.endpoints import note_environment, target_of
 from portal.services.events import number_events
 from portal.services.own_endpoints import create_endpoint, delete_endpoint

@@ -9,7 +9,8 @@ from portal.exceptions import EndpointDisabled
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.runner.base import Outcome
 from portal.services import replays
-from portal.services.deliveries import claim_due, endpoints_with_due, hand_out, record_outcomes
+from portal.services.deliveries import claim_due, hand_out, record_outcomes
+from portal.services.due_rows import endpoints_with_due
 from portal.services.endpoints import disable_endpoint, enable_endpoint, note_environment
 from portal.services.events import number_events
 from portal.services.replays import replay_dead, replay_delivery, replay_event
