@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from contextlib import asynccontextmanager
 
-from portal.exceptions import BodyIncomplete, Invalid, TooSlow
+from portal.exceptions import BodyIncomplete, Invalid, LengthMissing, TooSlow
 
 #: A client that sends nothing for so long is taken for gone.
 SILENCE_SECONDS = 30
@@ -23,6 +23,18 @@ def read_content_length(exchange):
     if values or not text.isdigit() or len(text) > 19:
         raise Invalid("The Content-Length is not one whole number.")
     return int(text)
+
+
+def read_framed_length(exchange):
+    """Return the body's declared length, or None when it is chunked; raises LengthMissing when it has neither.
+
+    HTTP calls such a body empty. Who sent it, ending it with the connection as HTTP/1.0 did, would be told that it is
+    stored.
+    """
+    length = read_content_length(exchange)
+    if length is None and not exchange.values(b"transfer-encoding"):
+        raise LengthMissing("Send the body with a Content-Length, or chunked.")
+    return length
 
 
 class Body:

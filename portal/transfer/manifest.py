@@ -9,7 +9,7 @@ from portal.services.declarations import declare_files
 from portal.services.entries import Entry
 from portal.storage import get_storage
 from portal.transfer.auth import identify
-from portal.transfer.body import Body, read_content_length
+from portal.transfer.body import Body, read_framed_length
 from portal.transfer.many import end_results, refuse_digests
 from portal.transfer.pools import Jobs
 from portal.transfer.results import make_results
@@ -24,7 +24,7 @@ async def put_manifest(exchange, batch_id):
     """Declare the file of each line (NDJSON) in a batch; answer with a result for each, in order."""
     jobs, lines, broken = Jobs(), Lines(), None
     caller, batch = await jobs.run_database(_begin, exchange, batch_id)
-    body = exchange.body = Body(exchange.receive, read_content_length(exchange))
+    body = exchange.body = Body(exchange.receive, read_framed_length(exchange))
     results = make_results(exchange)
     try:
         try:
@@ -50,7 +50,7 @@ def _begin(exchange, batch_id):
     caller.require(access.UPLOAD)
     batch = access.get_batch(caller, batch_id)
     refuse_digests(exchange)
-    read_content_length(exchange)
+    read_framed_length(exchange)
     return caller, batch
 
 

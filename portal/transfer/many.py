@@ -9,7 +9,7 @@ from portal.exceptions import Invalid
 from portal.services.whole_files import begin_files
 from portal.storage import get_storage
 from portal.transfer.auth import identify
-from portal.transfer.body import Body, read_content_length
+from portal.transfer.body import Body, read_framed_length
 from portal.transfer.errors import body_left, drain
 from portal.transfer.forms import FormReader, read_boundary
 from portal.transfer.intake import Stream
@@ -25,7 +25,7 @@ async def post_files(exchange, batch_id):
     """Store each member of a tar or of a multipart form in a batch; answer with a result for each, in order."""
     jobs = Jobs()
     group, reader = await jobs.run_database(_begin, exchange, batch_id)
-    body = exchange.body = Body(exchange.receive, read_content_length(exchange))
+    body = exchange.body = Body(exchange.receive, read_framed_length(exchange))
     results = make_results(exchange)
     stream = Stream(jobs, group, results)
     try:
@@ -60,7 +60,7 @@ def _begin(exchange, batch_id):
     reader = TarReader() if content_type.partition(";")[0].strip().lower() == TAR else None
     reader = reader or FormReader(read_boundary(content_type))
     group.refuse_closed()
-    read_content_length(exchange)
+    read_framed_length(exchange)
     return group, reader
 
 

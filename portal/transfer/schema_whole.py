@@ -15,6 +15,8 @@ from portal.transfer.schema_parts import (
 FILE = {"$ref": "#/components/schemas/FileOut"}
 ID = {"type": "string", "format": "uuid"}
 
+LENGTH_REQUIRED = "`length_required`: neither a Content-Length nor chunked; nothing was stored."
+
 PROBLEMS = {
     400: "`invalid`: a bad path, name, media type or header; `digest_mismatch`; `incomplete_body` when it broke off; "
     "nothing was stored.",
@@ -22,6 +24,7 @@ PROBLEMS = {
     403: "The token has not the scope `upload`, or the CSRF token is missing.",
     405: "Another method.",
     408: "The body came too slowly.",
+    411: LENGTH_REQUIRED,
     413: "`file_too_large`: more than `max_file_size_bytes`.",
     422: "`content_type_refused`, `scan_refused`: the portal does not take this content; nothing was stored.",
     429: QUOTA_EXCEEDED,
@@ -45,6 +48,7 @@ MANY_PROBLEMS = {
     403: "The token has not the scope `upload`, or the CSRF token is missing.",
     404: "No such batch of yours.",
     409: "`batch_completed`, `batch_sealed` or `batch_cancelled`: it takes no file at all any more.",
+    411: LENGTH_REQUIRED,
     429: RATE_LIMITED,
     500: "A fault of the portal; the request id finds it in the log.",
     503: "The storage or the database does not answer.",

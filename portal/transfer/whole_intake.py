@@ -13,7 +13,7 @@ from portal.services.inspection import is_asked
 from portal.services.whole_files import begin_files, store_together
 from portal.storage import get_storage
 from portal.transfer.auth import identify
-from portal.transfer.body import read_content_length
+from portal.transfer.body import read_framed_length
 from portal.transfer.names import read_content_type
 from portal.transfer.together import Together
 
@@ -106,7 +106,7 @@ class Intake:
             path=path,
             original_filename=name,
             content_type=read_content_type(exchange.text(b"content-type")),
-            length=read_content_length(exchange),
+            length=read_framed_length(exchange),
             sha256s=[sha256 for sha256 in sha256s if sha256],
         )
         self._key = None if self._batch_id else read_key(exchange.text(b"idempotency-key"))

@@ -66,9 +66,27 @@ def test_a_chunked_body_is_taken(batch, connect):
     assert read_json(answer)["sha256"] == hashlib.sha256(b"abcde").hexdigest()
 
 
-def test_a_body_without_a_length_is_an_empty_file(batch, connect):
-    answer = connect().ask("PUT", f"{batch}/files/a")
-    assert (answer.status, read_json(answer)["size_bytes"]) == (201, 0)
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("sent", [b"", b"abc"])
+def test_a_body_that_says_nowhere_where_it_ends_changes_nothing(ann_api, batch, connect, version, sent):
+    before = expect(200, ann_api.get("/files?batch=none"))
+    calls = [
+        ("PUT", f"{batch}/files/a", []),
+        ("POST", "/files", ["Content-Disposition: attachment; filename=a"]),
+        ("POST", f"{batch}/files", ["Content-Type: application/x-tar"]),
+        ("PUT", f"{batch}/manifest", []),
+    ]
+    for method, target, lines in calls:
+        answer = connect().ask(method, target, *lines, body=sent, version=f"HTTP/{version}")
+        assert problem(answer) == (411, "length_required")
+    assert counters(ann_api, batch) == (0, 0, 0)
+    assert expect(200, ann_api.get("/files?batch=none")) == before
+
+
+def test_an_empty_file_has_a_length_of_0_or_a_last_chunk(batch, connect):
+    for path, line, body in (("a", "Content-Length: 0", b""), ("b", "Transfer-Encoding: chunked", b"0\r\n\r\n")):
+        answer = connect().ask("PUT", f"{batch}/files/{path}", line, body=body)
+        assert (answer.status, read_json(answer)["size_bytes"]) == (201, 0)
 
 
 @pytest.mark.parametrize("end", ["finish_sending", "reset"])

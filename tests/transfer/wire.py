@@ -13,6 +13,8 @@ from portal.transfer import pools
 
 #: The thread pools of the application.
 NAMES = ("database", "io", "judges", "both")
+#: What says where a body ends; one that is given whole is chunked where the test says nothing.
+FRAMING = "content-length:", "transfer-encoding:"
 
 
 class Wire:
@@ -20,6 +22,8 @@ class Wire:
 
     def __init__(self, method, target, *lines, token=None, body=None, scheme="http", client="127.0.0.1"):
         path, _, query = target.partition("?")
+        if body is not None and not any(line.lower().startswith(FRAMING) for line in lines):
+            lines = [*lines, "Transfer-Encoding: chunked"]
         lines = ["Host: localhost", *lines, *([f"Authorization: Bearer {token}"] if token else [])]
         pairs = [line.partition(":") for line in lines]
         self.scope = {
