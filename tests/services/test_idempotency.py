@@ -42,6 +42,13 @@ def test_the_same_request_gets_the_first_answer_again(ann):
         assert claim_key(ann, "k", "f").answer == ANSWER
 
 
+def test_an_answer_that_was_kept_as_an_object_and_not_as_text_is_given_again(ann):
+    claim = claim_key(ann, "k", "f")
+    keep(claim)
+    set_columns(IdempotencyKey.objects.get(pk=claim.row.pk), answer=ANSWER)
+    assert claim_key(ann, "k", "f").answer == ANSWER
+
+
 def test_another_request_with_the_key_is_refused_whatever_became_of_the_first(ann):
     claim = claim_key(ann, "k", "f")
     with pytest.raises(IdempotencyKeyReused):
