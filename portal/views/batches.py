@@ -32,6 +32,9 @@ from portal.views.idempotent import claimed_key, replay
 from portal.views.lists import PageQuery, page_response, read_query
 from portal.views.schema import LOCATION
 
+#: A manifest's own type first; what else an Accept that names it may look like.
+TEXT = ["text/plain; charset=utf-8", "text/plain; charset=UTF-8"]
+
 
 class BatchQuery(PageQuery):
     """The query of `GET /batches`."""
@@ -178,7 +181,7 @@ class BatchReceipt(APIView):
     def get(self, request, batch_id):
         """Show the receipt of a completed batch; with `Accept: text/plain` its manifest, for `sha256sum -c`."""
         batch = get_batch(request.user, batch_id)
-        if request._request.get_preferred_type(["application/json", "text/plain"]) == "text/plain":
+        if request._request.get_preferred_type(["application/json", *TEXT]) in TEXT:
             refuse_incomplete(batch)
-            return StreamingHttpResponse(read_manifest(batch), content_type="text/plain; charset=utf-8")
+            return StreamingHttpResponse(read_manifest(batch), content_type=TEXT[0])
         return Response(get_receipt(batch))

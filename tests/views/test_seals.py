@@ -48,10 +48,13 @@ def test_nothing_joins_a_sealed_batch(ann_api, batch):
     problem(ann_api.post("/uploads/sessions", body), 409, "batch_sealed")
 
 
-def test_the_receipt_as_json_and_as_text_belong_together(ann_api, batch):
+@pytest.mark.parametrize(
+    "accept", ["text/plain", "text/plain; charset=utf-8", "text/plain;charset=UTF-8, application/json;q=0.5", "text/*"]
+)
+def test_the_receipt_as_json_and_as_text_belong_together(ann_api, batch, accept):
     expect(200, ann_api.post(f"/batches/{batch}/seal"))
     receipt = expect(200, ann_api.get(f"/batches/{batch}/receipt"))
-    text = ann_api.get(f"/batches/{batch}/receipt", headers={"Accept": "text/plain"})
+    text = ann_api.get(f"/batches/{batch}/receipt", headers={"Accept": accept})
     assert text.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert text.content == b"".join(b"%s  %s\n" % (hashlib.sha256(p).hexdigest().encode(), p) for p in (b"a", b"b"))
     assert receipt["manifest_sha256"] == hashlib.sha256(text.content).hexdigest()
