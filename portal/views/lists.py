@@ -1,11 +1,12 @@
 """What all lists share: reading `limit`, `cursor` and filters, and the envelope with the neighbours' URLs."""
 
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
 from rest_framework import serializers
 from rest_framework.response import Response
 
+from portal.exceptions import Invalid
 from portal.services.pages import DEFAULT_LIMIT, MAX_LIMIT
 
 
@@ -21,8 +22,20 @@ def read_query(request, serializer_class):
     """Return the checked query values of a list; raises DRF's ValidationError (400 `invalid`)."""
     # As a plain dict: of a form's QueryDict, DRF takes an empty value for one that was not sent.
     serializer = serializer_class(data=request.query_params.dict())
+    _refuse_broken_text(request, serializer.fields)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data
+
+
+def _refuse_broken_text(request, fields):
+    """Raise Invalid for a value of these that is no UTF-8: Django reads U+FFFD, which a path may hold, in its place."""
+    for name, value in parse_qsl(request.META["QUERY_STRING"], encoding="latin-1"):
+        try:
+            value.encode("latin-1").decode()
+        except UnicodeDecodeError as error:
+            if name in fields:
+                fault = {"field": name, "code": "invalid", "detail": "Not valid UTF-8."}
+                raise Invalid("Some fields are not valid.", errors=[fault]) from error
 
 
 def absolute_url(request, path):

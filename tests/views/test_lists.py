@@ -118,6 +118,15 @@ def test_a_filter_takes_its_own_words_alone(carol, query):
     assert set(field_errors(carol.get(f"{path}?{query}"))) == {query.partition("=")[0]}
 
 
+@pytest.mark.parametrize("text", ["%FF", "a%E9", "%ED%A0%80", "%C3"])
+def test_a_value_that_is_no_utf_8_is_refused_and_not_read_as_another(carol, text):
+    batch = expect(201, carol.post("/batches", {}))["id"]
+    for query in (f"path_prefix={text}", f"limit=1&path_prefix={text}&status=STORED"):
+        assert set(field_errors(carol.get(f"/batches/{batch}/files?{query}"))) == {"path_prefix"}
+    assert set(field_errors(carol.get(f"/files?status={text}"))) == {"status"}
+    get_page(carol, f"/batches/{batch}/files?path_prefix=%EF%BF%BD%C3%A9+a&other={text}")
+
+
 def cursor_of(*members):
     """Return a cursor that looks like one of the portal's own."""
     return base64.urlsafe_b64encode(orjson.dumps(members)).decode().rstrip("=")
