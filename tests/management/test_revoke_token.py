@@ -56,6 +56,15 @@ def test_what_names_no_token_is_refused_and_revokes_nothing(ann, text):
     assert is_good(token)
 
 
+@pytest.mark.parametrize("characters", [9, 11, 46])
+def test_a_part_of_a_token_that_is_not_the_shown_prefix_is_refused_with_what_is_taken(ann, characters):
+    token = make_token(ann)
+    with pytest.raises(CommandError, match="a whole token, its id, or the prefix that list_tokens shows") as error:
+        run("revoke_token", token[:characters])
+    assert "begins" not in str(error.value)
+    assert is_good(token)
+
+
 def test_a_token_that_nobody_has_is_not_repeated(ann):
     token = "ptl_" + "s3cret" * 7
     with pytest.raises(CommandError) as error:
