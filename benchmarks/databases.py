@@ -68,6 +68,13 @@ def own_postgres():
         server.stop()
 
 
+def new_database(url, name):
+    """Make one more database in the server at `url` and return its URL."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{url.rpartition('/')[0]}/{name}"
+
+
 def delay_commits(url, microseconds):
     """Make each flush of the log of the server at `url` wait so long first, as a slower disk would."""
     with psycopg.connect(url, autocommit=True) as connection:

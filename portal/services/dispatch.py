@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
@@ -34,6 +35,8 @@ SLOTS_OF_UNSTEADY = 1
 SLOTS_OF_ALL_UNSTEADY = 32
 #: How long it waits for what is under way before it records: a round costs much the same for one as for many.
 LINGER_SECONDS = 0.02
+#: How often it asks whether its connection still answers; one that does not is closed by the fault, too.
+CHECK_SECONDS = 1.0
 #: From here on an answer is slow.
 SLOW_MILLISECONDS = 2000
 
@@ -52,7 +55,7 @@ class Dispatcher:
         self._steady = set()
         self._noted = False
         self._turns = Turns()
-        self._pause = POLL_SECONDS
+        self._pause, self._checked_at = POLL_SECONDS, 0.0
 
     def run(self):
         """Work until a stop is asked for; what is under way then is brought to its end and recorded."""
@@ -72,7 +75,9 @@ class Dispatcher:
 
     def round(self, *, claim=True):
         """Do what is due now; return False when a fault of the database ended it early."""
-        close_old_connections()
+        if time.monotonic() - self._checked_at >= CHECK_SECONDS:
+            close_old_connections()
+            self._checked_at = time.monotonic()
         try:
             self._work(claim=claim)
         except (PortalError, AnyDatabaseError) as error:

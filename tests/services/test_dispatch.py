@@ -203,6 +203,17 @@ def test_told_to_stop_it_records_what_is_under_way_and_begins_nothing(ann, stora
     assert not Delivery.objects.filter(claim_token__isnull=False).exists()
 
 
+def test_rounds_that_follow_each_other_ask_once_whether_the_connection_answers(ann, storage, monkeypatch):
+    asked = []
+    monkeypatch.setattr(dispatch, "close_old_connections", lambda: asked.append(1))
+    ours = dispatcher(MemoryRunner())
+    assert all(ours.round() for _ in range(3))
+    assert len(asked) == 1
+    monkeypatch.setattr(dispatch, "CHECK_SECONDS", 0)
+    ours.round()
+    assert len(asked) == 2
+
+
 def test_a_round_numbers_nothing_so_that_no_reader_waits_for_one(ann, storage):
     store_file(ann, storage)
     runner = MemoryRunner()
