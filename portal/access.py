@@ -5,7 +5,7 @@ from typing import Any
 
 from portal.exceptions import InsufficientScope, NotFound
 from portal.models import Endpoint, IngestFile, OutboxEvent, UploadBatch, UploadSession
-from portal.models.prepared import find_row
+from portal.models.prepared_rows import find_row
 from portal.models.sessions import FIND_GRID, GRID_FIELDS
 
 UPLOAD, READ, DELETE, SERVICE = "upload", "read", "delete", "service"

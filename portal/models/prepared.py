@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from functools import cache
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 _look = threading.local()
@@ -24,8 +24,9 @@ def one_look():
         del _look.seen
 
 
-#: Fields whose values go to every database as they are.
+#: Fields whose values go to every database as they are; and those of which many rows have the very same one.
 PLAIN = (models.CharField, models.IntegerField)
+SHARED = (models.UUIDField, models.DateTimeField)
 
 
 class Slot(models.Value):
@@ -33,18 +34,26 @@ class Slot(models.Value):
 
     def __init__(self, name, field):
         super().__init__(name, output_field=field)
-        self._plain = isinstance(getattr(field, "target_field", field), PLAIN)
+        target = getattr(field, "target_field", field)
+        self._plain, self._shared = isinstance(target, PLAIN), isinstance(target, SHARED)
+        #: The last value, which nobody can change, and what goes to the database for it.
+        self._last = None, None
 
     def as_sql(self, compiler, connection):
         """Return a placeholder, and this slot as what it holds."""
         return "%s", [self]
 
-    def fill(self, values):
+    def fill(self, values, connection):
         """Return what goes to the database for this slot."""
         value = values[self.value]
         if value is None or self._plain:
             return value
-        return self.output_field.get_db_prep_value(value, connection)
+        last, made = self._last
+        if last is not value:
+            made = self.output_field.get_db_prep_value(value, connection)
+            if self._shared:
+                self._last = value, made
+        return made
 
 
 def slots(model, *names):
@@ -92,7 +101,7 @@ class Prepared:
         for row in self.rows(**values):
             found, start = [], 0
             for model in models:
-                names = _attnames(model)
+                names = attnames(model)
                 found.append(model.from_db(connection.alias, names, row[start : start + len(names)]))
                 start += len(names)
             made.append(tuple(found) if len(models) > 1 else found[0])
@@ -123,47 +132,14 @@ class Prepared:
 
 
 @cache
-def _inserting(model):
-    return Prepared(lambda: model(**slots(model)))
-
-
-@cache
-def _attnames(model):
+def attnames(model):
+    """Return the names of its columns, as attributes of its objects."""
     return [field.attname for field in model._meta.concrete_fields]
 
 
-@cache
-def _finding(model, columns):
-    return Prepared(lambda: model.objects.filter(**slots(model, *columns)).values_list(*_attnames(model)))
-
-
-def find_row(model, **values):
-    """Return the row of `model` whose columns (by attname) have these values, which one at most has; else None."""
-    for row in _finding(model, tuple(values)).rows(**values):
-        return model.from_db(connection.alias, _attnames(model), row)
-    return None
-
-
-def insert_rows(rows):
-    """Insert new rows of one model that have all their values; raises IntegrityError.
-
-    Only inside a transaction, if they are several.
-    """
-    if not rows:
-        return
-    names = _attnames(type(rows[0]))
-    told = [{name: getattr(row, name) for name in names} for row in rows]
-    statement = _inserting(type(rows[0]))
-    if len(rows) == 1:
-        statement.write(**told[0])
-    else:
-        statement.write_each(told)
-    for row in rows:
-        row._state.adding, row._state.db = False, connection.alias
-
-
 def _fill(params, values):
-    return [param.fill(values) if isinstance(param, Slot) else param for param in params]
+    here = connections[DEFAULT_DB_ALIAS]
+    return [param.fill(values, here) if isinstance(param, Slot) else param for param in params]
 
 
 def _make(built):

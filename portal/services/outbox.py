@@ -5,7 +5,8 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from portal.models import IngestFile, OutboxEvent, UploadBatch
-from portal.models.prepared import Prepared, insert_rows, slots
+from portal.models.prepared import Prepared, slots
+from portal.models.prepared_rows import insert_values
 from portal.services.bells import announce_events
 
 
@@ -23,12 +24,8 @@ def record_files_uploaded(files, storage):
 
     The event tells of the session that carried the file, or of the file itself if it came whole.
     """
-    kind = OutboxEvent.Type.FILE_UPLOADED
-    events = []
-    for file in files:
-        members = _stored_members(file, storage) | _actor_members(file)
-        events.append(_fill(_event_of(kind, file, file.session_id or file.pk), members))
-    _insert(events)
+    now = timezone.now()
+    _insert([_event_of_file("FILE_UPLOADED", file, now, file=_stored_members(file, storage)) for file in files])
 
 
 def record_files_failed(files):
@@ -36,11 +33,8 @@ def record_files_failed(files):
 
     The event tells of the session that carried the file, or of the file itself if none did.
     """
-    events = []
-    for file in files:
-        event = _event_of(OutboxEvent.Type.FILE_FAILED, file, file.session_id or file.pk)
-        events.append(_fill(event, {"file": _file_members(file), "error": file.error} | _actor_members(file)))
-    _insert(events)
+    now = timezone.now()
+    _insert([_event_of_file("FILE_FAILED", file, now, file=_file_members(file), error=file.error) for file in files])
 
 
 def record_batch_completed(batch_id):
@@ -50,42 +44,32 @@ def record_batch_completed(batch_id):
     members = {"id": str(batch.pk), "name": batch.name, "status": batch.status}
     members |= {name: getattr(batch, name) for name in counters}
     members["completed_at"] = _rfc3339(batch.completed_at)
-    event = OutboxEvent(
-        event_type=OutboxEvent.Type.BATCH_COMPLETED, owner_id=batch.owner_id, subject_id=batch.pk, batch_id=batch.pk
-    )
-    _insert([_fill(event, {"batch": members})])
+    told = {"owner_id": batch.owner_id, "subject_id": batch.pk, "batch_id": batch.pk, "file_id": None}
+    _insert([_event("BATCH_COMPLETED", timezone.now(), told, batch=members)])
 
 
-def _event_of(event_type, file, subject_id):
-    return OutboxEvent(
-        event_type=event_type,
-        owner_id=file.owner_id,
-        subject_id=subject_id,
-        batch_id=file.batch_id,
-        file_id=file.pk,
-    )
+def _event_of_file(kind, file, now, /, **members):
+    told = {"owner_id": file.owner_id, "batch_id": file.batch_id, "file_id": file.pk}
+    told["subject_id"] = file.session_id or file.pk
+    return _event(kind, now, told, **members, actor={"user_id": file.owner_id, "username": _username_of(file)})
+
+
+def _event(kind, now, told, /, **members):
+    """Return the columns of an event: a new id, what is `told` of it, and its payload."""
+    event_type, event_id = OutboxEvent.Type[kind].value, uuid7()
+    head = {"event_type": event_type, "event_id": str(event_id), "occurred_at": _rfc3339(now)}
+    return told | {
+        "id": event_id,
+        "event_type": event_type,
+        "created_at": now,
+        "payload": head | members,
+        "seq": None,
+    }
 
 
 def _insert(events):
-    insert_rows(events)
+    insert_values(OutboxEvent, events)
     announce_events()
-
-
-def _fill(event, members):
-    """Give `event` its id, its time and its payload; return it."""
-    event.pk = uuid7()
-    event.created_at = timezone.now()
-    event.payload = {
-        "event_type": str(event.event_type),
-        "event_id": str(event.pk),
-        "occurred_at": _rfc3339(event.created_at),
-        **members,
-    }
-    return event
-
-
-def _actor_members(file):
-    return {"actor": {"user_id": file.owner_id, "username": _username_of(file)}}
 
 
 def _username_of(file):
@@ -97,7 +81,7 @@ def _username_of(file):
 
 def _stored_members(file, storage):
     place = {"backend": file.storage_backend, "bucket": storage.bucket, "key": storage.public_key(file.storage_key)}
-    return {"file": _file_members(file) | {"storage": place}}
+    return _file_members(file) | {"storage": place}
 
 
 def _file_members(file):

@@ -134,7 +134,8 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
     Their bytes are durable. All or none: raises IntegrityError (a path was taken), StatusConflict (a FAILED file
     changed), Overshoot, QuotaExceeded, or what closes the batch. `keep(file)` runs in the transaction.
     """
-    files = [_describe(arrival, owner, batch, storage.backend) for arrival in arrivals]
+    now = timezone.now()
+    files = [_describe(arrival, owner, batch, storage.backend, now) for arrival in arrivals]
     pairs = list(zip(arrivals, files, strict=True))
     new = [file for arrival, file in pairs if not arrival.reopens]
     again = sorted((file for arrival, file in pairs if arrival.reopens), key=lambda file: file.pk)
@@ -168,15 +169,16 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
 _TOLD = ("original_filename", "content_type", "sha256")
 
 
-def _describe(arrival, owner, batch, backend):
+def _describe(arrival, owner, batch, backend, now):
     """Return the row of the file as it will be: a new one, or a copy of the one that is carried on."""
-    file = copy(arrival.reopens) if arrival.reopens else IngestFile(batch=batch, path=arrival.path)
+    new = {"batch": batch, "path": arrival.path, "created_at": now, "status_at": now}
+    file = copy(arrival.reopens) if arrival.reopens else IngestFile(**new)
     content_type = choose_type(file, arrival.content_type)
     for name in _TOLD:
         setattr(file, name, getattr(arrival, name))
     file.content_type = content_type
     file.owner, file.size_bytes, file.error, file.metadata = owner, arrival.size, None, {}
-    file.storage_backend, file.storage_key, file.stored_at = backend, arrival.key, timezone.now()
+    file.storage_backend, file.storage_key, file.stored_at = backend, arrival.key, now
     return file
 
 

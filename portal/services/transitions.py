@@ -6,7 +6,8 @@ from django.db.models.functions import Now
 
 from portal.exceptions import SessionClosed, StatusConflict
 from portal.models import Delivery, IngestFile, UploadSession
-from portal.models.prepared import Prepared, Slot, insert_rows, slots
+from portal.models.prepared import Prepared, Slot, slots
+from portal.models.prepared_rows import insert_rows
 
 #: So many rows are moved by one statement.
 BLOCK = 200

@@ -7,7 +7,7 @@ makes its file STORED. There is no session, and nothing to take up again: what b
 from portal import access
 from portal.exceptions import PathTaken, PortalError
 from portal.models import IngestFile
-from portal.models.prepared import find_row
+from portal.models.prepared_rows import find_row
 from portal.services import cleanup
 from portal.services.arrivals import judge_arrivals, refuse_unjudged
 from portal.services.batches import TO_JOIN, refuse_closed

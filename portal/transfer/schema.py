@@ -1,6 +1,7 @@
 """The byte door's part of the OpenAPI description; drf-spectacular sees Django's views alone."""
 
 from portal.transfer.schema_live import describe_stream
+from portal.transfer.schema_many import RESULTS, describe_many_files
 from portal.transfer.schema_parts import (
     BYTES,
     CONTENT_DIGEST,
@@ -13,7 +14,7 @@ from portal.transfer.schema_parts import (
     join_operations,
     path_parameter,
 )
-from portal.transfer.schema_whole import RESULTS, describe_whole_files
+from portal.transfer.schema_whole import describe_whole_files
 
 PART = {
     "type": "object",
@@ -71,7 +72,7 @@ def add_byte_routes(result, generator, request, public):
     content = {"get": _content("get_content"), "head": _content("head_content", with_body=False)}
     result["paths"]["/files/{id}/content"] = content
     result["paths"]["/batches/{id}/stream"] = describe_stream()
-    for path, item in describe_whole_files().items():
+    for path, item in (describe_many_files() | describe_whole_files()).items():
         known = result["paths"].setdefault(path, {})
         for method, operation in item.items():
             known[method] = join_operations(known[method], operation) if method in known else operation

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from portal.models import ApiToken, IngestFile, UploadBatch, UploadPart, UploadSession
 from portal.models.parts import FIND_PART, INSERT_PART
-from portal.models.prepared import Prepared, Slot, find_row, insert_rows, key_slots, keys_as_values, one_look, slots
+from portal.models.prepared import Prepared, Slot, key_slots, keys_as_values, one_look, slots
+from portal.models.prepared_rows import find_row, insert_rows
 from portal.models.tokens import CALLER_FIELDS, FIND_CALLER
 from portal.services.tokens import create_token
 from tests.samples import make_batch, open_session
