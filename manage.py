@@ -4,22 +4,28 @@
 import os
 import sys
 
+from boot.lean import lean_start
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "boot.settings")
 os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")
 
-# Reads the two variables as it is imported.
-from configurations.management import execute_from_command_line
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+with lean_start():
+    # Reads the two variables as it is imported.
+    import configurations.management
+    import django
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
 
 
 def main():
     """Run the command; a setting that cannot be is told in one line, where Django would fail far from its cause."""
-    try:
-        settings.INSTALLED_APPS  # noqa: B018 - reads all settings
-    except ImproperlyConfigured as error:
-        sys.exit(str(error))
-    execute_from_command_line(sys.argv)
+    with lean_start():
+        try:
+            settings.INSTALLED_APPS  # noqa: B018 - reads all settings
+        except ImproperlyConfigured as error:
+            sys.exit(str(error))
+        django.setup()
+    configurations.management.execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

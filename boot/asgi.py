@@ -5,26 +5,30 @@ import re
 import time
 from contextlib import nullcontext
 
-import configurations
-import structlog
+from boot.lean import lean_start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "boot.settings")
 os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")
-configurations.setup()
+with lean_start():
+    import configurations
 
-# What follows reads settings and models when it is imported.
-from configurations.wsgi import application as django_application  # noqa: E402
-from django.conf import settings  # noqa: E402
-from django.urls import Resolver404, resolve  # noqa: E402
-from uuid_utils.compat import uuid7  # noqa: E402
+    configurations.setup()
 
-from boot.logs import TOKEN, line_logger  # noqa: E402
-from boot.proxies import apply_forwarded  # noqa: E402
-from boot.stopping import tell_stop  # noqa: E402
-from boot.wsgi_bridge import WsgiBridge  # noqa: E402
-from portal import metrics, tracing  # noqa: E402
-from portal.transfer.app import find_route, serve  # noqa: E402
-from portal.transfer.live import hub  # noqa: E402
+    # What follows reads settings and models when it is imported.
+    import structlog
+    from configurations.wsgi import application as django_application
+    from django.conf import settings
+    from django.urls import Resolver404, resolve
+    from uuid_utils.compat import uuid7
+
+    import boot.urls  # noqa: F401 - else the first request would wait for it
+    from boot.logs import TOKEN, line_logger
+    from boot.proxies import apply_forwarded
+    from boot.stopping import tell_stop
+    from boot.wsgi_bridge import WsgiBridge
+    from portal import metrics, tracing
+    from portal.transfer.app import find_route, serve
+    from portal.transfer.live import hub
 
 logger = line_logger("portal.request", settings.LOGGING["root"]["level"])
 bridge = WsgiBridge(django_application)

@@ -5,7 +5,6 @@ import threading
 import time
 from contextlib import suppress
 
-import psycopg
 from django.db import Error as AnyDatabaseError
 from django.db import connection, transaction
 
@@ -85,12 +84,12 @@ class Listener:
         while not self.stopped(self._pause):
             try:
                 self._listen()
-            except (psycopg.Error, OSError) as error:
+            except (connection.Database.Error, OSError) as error:
                 logger.warning("new events are found by polling alone: %s", error)
                 self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
 
     def _listen(self):
-        with psycopg.connect(**KEEPALIVES | connection.get_connection_params(), autocommit=True) as ours:
+        with connection.Database.connect(**KEEPALIVES | connection.get_connection_params(), autocommit=True) as ours:
             ours.execute(f"LISTEN {CHANNEL}")
             self._pause = 0
             while not self.stopped(0):

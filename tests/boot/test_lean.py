@@ -1,0 +1,33 @@
+"""A start takes no CPU for what nobody uses; afterwards all can be had, and garbage is collected again."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from boot.lean import UNUSED
+from tests.server import OURS, ROOT
+
+#: Loaded by a start once, and used by nothing on SQLite.
+HEAVY = (*UNUSED, "psycopg")
+CODE = f"""
+import gc, importlib, json, sys
+there = [name for name in {HEAVY} if name in sys.modules]
+for name in {HEAVY}:
+    importlib.import_module(name)
+print(json.dumps([there, gc.isenabled(), gc.get_freeze_count() > 10_000]))
+"""
+
+
+STARTS = {"server": ["-c", f"import boot.asgi\n{CODE}"], "command": ["manage.py", "shell", "--no-imports", "-c", CODE]}
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_a_start_loads_nothing_that_is_not_used(start, tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    env |= {"PORTAL_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, *start], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], True, True]
