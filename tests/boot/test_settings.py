@@ -11,8 +11,11 @@ import pytest
 from tests.server import OURS, ROOT
 
 KEY = "no secret at all, but long enough for every check of it: 0123456789"
+#: All that a process does before it reads its settings: a start of Django would cost five times as much.
 PRINT = """
 import json
+from configurations import importer
+importer.install()
 from django.conf import settings
 names = {names!r}
 print(json.dumps([getattr(settings, name) for name in names], default=str))
@@ -21,13 +24,16 @@ print(json.dumps([getattr(settings, name) for name in names], default=str))
 
 @pytest.fixture
 def manage(tmp_path):
-    """`manage("check", NAME="value")` runs manage.py in an environment of its own; returns the finished process."""
+    """`manage("check", NAME="value")` runs manage.py in an environment of its own; returns the finished process.
 
-    def run(*arguments, configuration="Dev", **variables):
+    `program` is what Python runs instead of it.
+    """
+
+    def run(*arguments, program=(ROOT / "manage.py",), configuration="Dev", **variables):
         env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         env |= {"DJANGO_SETTINGS_MODULE": "boot.settings", "DJANGO_CONFIGURATION": configuration}
         env |= {"PORTAL_DATA_DIR": str(tmp_path / "data")} | variables
-        command = [sys.executable, ROOT / "manage.py", *arguments]
+        command = [sys.executable, *program, *arguments]
         return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     return run
@@ -39,7 +45,7 @@ def read(manage):
 
     def values(*names, **options):
         code = PRINT.format(names=names)
-        done = manage("shell", "--no-imports", "-c", code, **options)
+        done = manage(program=("-c", code), **options)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
