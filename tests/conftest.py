@@ -1,5 +1,6 @@
 """What every test shares: which database, whose folder, and the server as it is run."""
 
+import gc
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -44,6 +45,16 @@ ONCE = (
 )
 #: What is about many processes on one database, for minutes: once too, on PostgreSQL's.
 ON_POSTGRESQL = ("crashes/test_nodes.py", "crashes/test_soak.py")
+
+
+# Thousands of tests are collected, and none of them is garbage: nobody looks for any meanwhile.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """Collect garbage from here on, but look no more at what stays to the end: all that was collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure(config):
