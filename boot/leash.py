@@ -23,7 +23,8 @@ def leashed(command, *, end_with="TERM", user=None):
     `end_with` is the signal's name without SIG; `user` is a `(uid, gid)` to become first, for root alone.
     """
     change = ["--user", f"{user[0]}:{user[1]}"] if user else []
-    leash = [sys.executable, "-I", __file__, "--parent", str(os.getpid()), "--signal", end_with, *change]
+    # Without site-packages: the standard library is all it needs, and each start of a process waits for it.
+    leash = [sys.executable, "-IS", __file__, "--parent", str(os.getpid()), "--signal", end_with, *change]
     return [*leash, "--", *map(str, command)]
 
 
