@@ -1,8 +1,9 @@
 """Structured logs: one JSON object a line on stderr, with the request's id, never a token or a body."""
 
+import io
 import logging
-import os
 import re
+from contextlib import suppress
 
 import structlog
 
@@ -22,13 +23,25 @@ def hide_tokens(logger, name, line):
     return TOKEN.sub("ptl_…", line)
 
 
+class Stderr(io.FileIO):
+    """Takes whole lines to stderr; one that it refuses (nobody reads, it is full) is lost, and nothing else."""
+
+    def __init__(self):
+        super().__init__(2, "wb", closefd=False)
+
+    def write(self, line):
+        """Write a line at once; as with the standard library's handlers, no fault of it reaches who logs."""
+        with suppress(OSError):
+            super().write(line)
+
+
 def line_logger(name, level):
     """Return a logger whose lines look like all others, at a third of their cost: for what is logged by each request.
 
     They go straight to stderr, past the standard library and its handlers; those below `level` are not made.
     """
     write = structlog.wrap_logger(
-        structlog.BytesLogger(os.fdopen(2, "wb", closefd=False)),
+        structlog.BytesLogger(Stderr()),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,

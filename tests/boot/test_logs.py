@@ -4,6 +4,8 @@ import io
 import json
 import logging
 import logging.config
+import os
+from contextlib import contextmanager
 
 import pytest
 import structlog
@@ -98,3 +100,39 @@ def test_a_line_of_a_request_is_like_all_others(log, capfd):
     [ours], [line] = log.lines(), [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert line.pop("timestamp")[:16] == ours.pop("timestamp")[:16]
     assert line == ours
+
+
+@contextmanager
+def stderr_as_pipe():
+    """A file to read what is written to stderr inside."""
+    before = os.dup(2)
+    reading, writing = os.pipe()
+    os.dup2(writing, 2)
+    os.close(writing)
+    try:
+        with open(reading, "rb", buffering=0) as pipe:
+            yield pipe
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+def test_a_line_that_nobody_reads_any_more_fails_no_request():
+    with stderr_as_pipe() as pipe:
+        logger = line_logger("portal.tests.logs", "INFO")
+        pipe.close()
+        for _ in range(2):
+            logger.info("request")
+
+
+def test_a_line_that_finds_no_room_is_lost_and_the_next_one_is_whole():
+    with stderr_as_pipe() as pipe:
+        logger = line_logger("portal.tests.logs", "INFO")
+        os.set_blocking(2, False)
+        for number in range(2000):
+            logger.info("request", number=number)
+        held = pipe.read(2**20)
+        logger.info("next")
+        lines = [json.loads(line) for line in (held + pipe.read(2**20)).splitlines()]
+    assert len(lines) < 2000
+    assert [line.get("number") for line in lines] == [*range(len(lines) - 1), None]
