@@ -162,6 +162,22 @@ def test_each_has_its_own_outcome(put_at_once):
     assert_stored(put_at_once, first=b"1", a=b"same", b=b"one", c=b"c", d=b"d")
 
 
+def test_each_is_asked_who_sends_it(put_at_once, ann, bob, monkeypatch):
+    tokens = {"read": make_token(ann, scopes=["read"]), "bob": make_token(bob), "none": None, "other": make_token(ann)}
+    make_wire, put_at_once.early = put_at_once._make_wire, True
+
+    def make_wire_of(path, data):
+        put_at_once.token = tokens.get(path, first)
+        return make_wire(path, data)
+
+    first = put_at_once.token
+    monkeypatch.setattr(put_at_once, "_make_wire", make_wire_of)
+    wires, sizes = put_at_once(*((path, b"x") for path in ("first", "read", "a", "bob", "none", "other")))
+    assert [wire.status for wire in wires] == [201, 403, 201, 404, 401, 201]
+    assert sizes == [1, 2]
+    assert_stored(put_at_once, first=b"x", a=b"x", other=b"x")
+
+
 def test_those_that_are_too_many_for_the_batch_are_refused_one_by_one(put_at_once):
     UploadBatch.objects.update(expected_files=3)
     wires, _ = put_at_once(*((f"f{number}", b"x") for number in range(5)))
