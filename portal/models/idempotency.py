@@ -12,7 +12,7 @@ class IdempotencyKey(models.Model):
 
     class Status(models.TextChoices):
         CLAIMED = "CLAIMED"  # the first request is running, until `lease_until`
-        ANSWERED = "ANSWERED"  # `answer` is the body of its 2xx answer
+        ANSWERED = "ANSWERED"  # `answer` is what its 2xx answer said
 
     TRANSITIONS = {Status.CLAIMED: {Status.ANSWERED}, Status.ANSWERED: set()}
 
@@ -26,6 +26,8 @@ class IdempotencyKey(models.Model):
     claim_token = models.UUIDField()
     lease_until = models.DateTimeField()
     answer = JSONField(null=True)
+    #: The answer byte for byte, which PostgreSQL's JSON is not; empty where the code before this column gave it.
+    answer_text = models.TextField(default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = OwnedQuerySet.as_manager()

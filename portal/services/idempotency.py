@@ -34,10 +34,11 @@ class KeyClaim:
         Raises IdempotencyInProgress, and so rolls back, when the claim ran out and another request has it. May be
         called again after a transaction that was rolled back.
         """
-        # As text: PostgreSQL keeps the members of an object in an order of its own.
-        kept = orjson.dumps(answer, option=orjson.OPT_UTC_Z).decode()
+        # As text too: PostgreSQL keeps the members of an object in an order of its own.
+        text = orjson.dumps(answer, option=orjson.OPT_UTC_Z).decode()
+        kept = {"answer": orjson.loads(text), "answer_text": text}
         try:
-            advance(copy(self.row), IdempotencyKey.Status.ANSWERED, where=_held_by(self.row.claim_token), answer=kept)
+            advance(copy(self.row), IdempotencyKey.Status.ANSWERED, where=_held_by(self.row.claim_token), **kept)
         except StatusConflict as error:
             raise IdempotencyInProgress from error
 
@@ -107,7 +108,7 @@ def _claim_known(row, fingerprint):
     if row.fingerprint != fingerprint:
         raise IdempotencyKeyReused
     if row.status == IdempotencyKey.Status.ANSWERED:
-        return KeyClaim(row, orjson.loads(row.answer) if isinstance(row.answer, str) else row.answer)
+        return KeyClaim(row, orjson.loads(row.answer_text) if row.answer_text else row.answer)
     seen, row.claim_token = row.claim_token, uuid4()
     ran_out = IdempotencyKey.objects.filter(
         _held_by(seen), pk=row.pk, status=IdempotencyKey.Status.CLAIMED, lease_until__lte=Now()
