@@ -1,4 +1,4 @@
-"""Question 12: CPU of the server for many files of 16 KiB by one tar, by single PUTs, by sessions, against two others.
+"""Question 12: CPU of the server for many files of 16 KiB by tar, by single PUTs, by sessions, against three others.
 
 Every contestant stores the same bytes as files of the same names; each round of the portal has a batch of its own.
 Memory is that of a tar of many small members, over what a server holds that has served one request of each kind.
@@ -8,6 +8,7 @@ import io
 import os
 import random
 import subprocess
+import sys
 import tarfile
 import time
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ import orjson
 from benchmarks.client import Refused, ask, run_all
 from benchmarks.measure import Answer, Spent, alternate, median, memory_bytes, process_tree, reset_peak
 from benchmarks.memory import one_of_each
-from benchmarks.peers import Missing, find_curl
+from benchmarks.peers import ROOT, Missing, find_curl
 from benchmarks.portal_api import PortalApi
 from benchmarks.servers import Nginx, Portal, Tus
 from benchmarks.uploads import versions
@@ -27,7 +28,12 @@ from benchmarks.uploads import versions
 SIZE = 16 * 2**10
 CONNECTIONS = 8
 WAYS = {"tar": 0.15, "PUT": 0.75, "sessions": None}
-OTHERS = {"@tus/server": "creation-with-upload; no hash, no sync", "nginx": "DAV PUT; no hash, no sync"}
+BARE = "bare files"
+OTHERS = {
+    "@tus/server": "creation-with-upload; no hash, no sync",
+    "nginx": "DAV PUT; no hash, no sync",
+    BARE: "hashed and synced in groups of 128; no HTTP, no records",
+}
 MEMBERS, MEMBER_BYTES, MEMORY_MIB = 100_000, 1024, 48
 LINES = ("Content-Type: application/x-tar", "Accept: application/x-ndjson", "Expect:")
 TRIED = """
@@ -58,6 +64,7 @@ def measure(run):
                 answer.skip(str(error))
             else:
                 contestants[kind.name] = lambda send=send, server=server: send(server, bodies, next(numbers))
+        contestants[BARE] = lambda: write_bare(run.folder / f"bare-{next(numbers)}", files)
         seen = alternate(contestants, run.rounds, before=os.sync)
     _compare(answer, seen, files)
     answer.notes.append(f"The others: {', '.join(filter(None, versions()))}.")
@@ -76,6 +83,9 @@ def _compare(answer, seen, files):
                 detail = f"{spent[way]:.2f} s for 1,000 files against {spent[other]:.2f} ({how})"
                 bound = bound if other == Tus.name else None
                 answer.add(f"CPU, {way} / {other}", spent[way] / spent[other], bound, detail=detail)
+    if Tus.name in spent:
+        detail = f"{spent[BARE]:.2f} s for 1,000 files against {spent[Tus.name]:.2f}"
+        answer.add(f"CPU, {BARE} / {Tus.name}", spent[BARE] / spent[Tus.name], detail=detail)
 
 
 def _weigh(answer, run):
@@ -160,6 +170,13 @@ def put_to_nginx(server, bodies, number):
         (server.data / str(number) / folder).mkdir(parents=True, exist_ok=True)
     jobs = [partial(ask, method="PUT", target=f"/{number}/{path}", body=body) for path, body in bodies.items()]
     return _spend(server, jobs)
+
+
+def write_bare(folder, files):
+    """Write as many files as the others store, durable and hashed, by a script that does nothing else."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "benchmarks.bare_files", str(folder), str(files), str(SIZE)]
+    return orjson.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
 
 
 def _spend(server, jobs, **options):

@@ -6,7 +6,7 @@ from typing import Any
 from portal.exceptions import InsufficientScope, NotFound
 from portal.models import Endpoint, IngestFile, OutboxEvent, UploadBatch, UploadSession
 from portal.models.prepared_rows import find_row
-from portal.models.sessions import FIND_GRID, GRID_FIELDS
+from portal.models.sessions import FIND_GRID, FIND_SESSION, GRID_FIELDS
 
 UPLOAD, READ, DELETE, SERVICE = "upload", "read", "delete", "service"
 #: What each scope allows, in the order in which people read them.
@@ -113,7 +113,10 @@ def get_own_file(caller, file_id):
 
 def get_session(caller, session_id):
     """Return the session with its file, or raise NotFound if it is not there or not the caller's."""
-    return _one(sessions_of(caller).select_related("file"), session_id)
+    for session, file in FIND_SESSION.objects(UploadSession, IngestFile, id=session_id, owner_id=caller.user.pk):
+        session.file = file
+        return session
+    raise NotFound
 
 
 def get_session_grid(caller, session_id):

@@ -143,4 +143,10 @@ FIND_GRID = Prepared(
         *GRID_FIELDS
     )
 )
+#: A session with its file; that of a deleted file is not there.
+FIND_SESSION = Prepared(
+    lambda: UploadSession.objects.filter(**slots(UploadSession, "id", "owner_id"), file__isnull=False).select_related(
+        "file"
+    )
+)
 FIND_OPEN = Prepared(lambda: UploadSession.objects.open().filter(**slots(UploadSession, "id")).values_list("status"))

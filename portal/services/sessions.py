@@ -7,6 +7,7 @@ from portal import access
 from portal.exceptions import NotFound, PathTaken, SessionClosed, StatusConflict
 from portal.models import IngestFile, UploadPart, UploadSession
 from portal.models.files import DEFAULT_CONTENT_TYPE
+from portal.models.prepared_rows import find_row, insert_rows
 from portal.services.batches import TO_JOIN, refuse_closed, update_batch_counters
 from portal.services.limits import choose_chunk_size
 from portal.services.openings import make_staging, new_session
@@ -59,7 +60,7 @@ def create_session(
     try:
         with write_transaction():
             session.file, counts = _join(caller, session, file, batch, path, described)
-            session.save(force_insert=True)
+            insert_rows([session])
             if keep:
                 keep(session)
             update_batch_counters(batch.pk if batch else None, **counts)
@@ -79,7 +80,7 @@ def _file_on_path(batch, path, size, sha256):
     """
     if batch is None or path is None:
         return None
-    file = batch.files.filter(path=path).first()
+    file = find_row(IngestFile, batch_id=batch.pk, path=path)
     if file and (file.status not in OPEN_TO or not matches(file, size, sha256)):
         raise PathTaken
     return file
@@ -91,7 +92,7 @@ def _join(caller, session, file, batch, path, described):
     size = described["size_bytes"]
     if file is None:
         file = IngestFile(owner=caller.user, batch=batch, path=path, **described)
-        file.save(force_insert=True)
+        insert_rows([file])
         return file, {"total": 1, "total_bytes": size, "open_to": TO_JOIN}
     was, gained = file.status, size - file.size_bytes
     described["content_type"] = choose_type(file, described["content_type"])
