@@ -122,7 +122,7 @@ NGINX_CONF = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/log;{user}
 events {{ worker_connections 1024; }}
 http {{
-    access_log off; client_max_body_size 0; client_body_temp_path {data}/coming;
+    access_log off; keepalive_requests 1000000; client_max_body_size 0; client_body_temp_path {data}/coming;
     proxy_temp_path {folder}/t; fastcgi_temp_path {folder}/t; uwsgi_temp_path {folder}/t; scgi_temp_path {folder}/t;
     server {{ listen 127.0.0.1:{port}; location / {{ root {data}; dav_methods PUT DELETE; }} }}
 }}
