@@ -6,9 +6,12 @@ What a rule is called with says all of it, so that a report can be read; numbers
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
+from tests.stateful.batch_requests import BatchRequests
+from tests.stateful.contents import CONTENTS, OTHER_BYTES
 from tests.stateful.fates import KINDS
+from tests.stateful.file_requests import FileRequests
 from tests.stateful.model import TO_JOIN
-from tests.stateful.requests import CONTENTS, OTHER_BYTES, Caller
+from tests.stateful.session_requests import SessionRequests
 
 PATHS = ["a", "b/c.bin", "b/d", "ä ö", "-x"]
 contents, paths = st.sampled_from(list(CONTENTS)), st.sampled_from(PATHS)
@@ -61,7 +64,7 @@ POINTS = st.sampled_from([1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 10, 12])
 FAULTS = st.one_of(st.none(), st.none(), st.tuples(st.sampled_from([*KINDS, "kill", "kill"]), POINTS))
 
 
-class Walk(Caller):
+class Walk(BatchRequests, SessionRequests, FileRequests):
     """Any call at any time: one rule, for of several hypothesis would leave out half in each walk."""
 
     @initialize(expected=st.sampled_from([None, None, 2]))
