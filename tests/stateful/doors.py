@@ -72,13 +72,17 @@ class Doors:
     def __init__(self, token):
         self.token, self.runner = token, asyncio.Runner()
 
-    def ask(self, method, path, body=None, *lines, cut=False):
-        """Return the Answer to one request; a body that is no bytes is JSON, one that is `cut` breaks off in it."""
+    def ask(self, method, path, body=None, *lines, cut=False, short=0):
+        """Return the Answer to one request; a body that is no bytes is JSON.
+
+        One that is `cut` breaks off in it, and the client is gone; one that is `short` by so many bytes ends too early,
+        and the client still reads.
+        """
         if body is not None and not isinstance(body, bytes):
             body, lines = orjson.dumps(body), (*lines, "Content-Type: application/json")
         path, question, query = path.partition("?")
         if body is not None:
-            lines = (*lines, f"Content-Length: {len(body)}")
+            lines = (*lines, f"Content-Length: {len(body) + short}")
         wire = Wire(method, quote(path) + question + query, *lines, token=self.token)
         wire.feed((body or b"")[: -1 if cut else None], more=cut)
         if cut:

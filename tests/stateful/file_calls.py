@@ -48,17 +48,17 @@ def post_file(model, luck, name, data):
     return told(201)
 
 
-def post_tar(model, luck, batch, members):
-    """POST a tar of `(path, data)`."""
+def post_many(model, luck, batch, members, end):
+    """POST a tar or a form of `(path, data, refusal)`, which breaks off by the code `end` if that is not empty."""
     batch, items, met = model.batches[batch], [], {}
     if batch.cancelled or (batch.completed and not model.count(batch)["pending_count"]):
         return refused(batch.closed(TO_JOIN))
-    for path, data in members:
-        before = met.get(path)
+    for path, data, refusal in members:
+        before, reasons = met.get(path), {refusal} - {None}
         if before == 201:
-            items.append({("REJECTED", "path_taken")})
+            items.append({("REJECTED", code) for code in {"path_taken", *reasons}})
             continue
-        status, codes = _store_whole(model, luck, batch, path, data)
+        status, codes = _store_whole(model, luck, batch, path, data, reasons=reasons)
         word = "STORED" if status in (200, 201) else "REJECTED"
         if word == "REJECTED" and luck.faulty:
             # What would be refused anyway may meet the fault before that is found.
@@ -67,6 +67,8 @@ def post_tar(model, luck, batch, members):
         if before == 200:
             items[-1].add(("REJECTED", "path_taken"))
         met[path] = status
+    if end:
+        items.append({("REJECTED", end)})
     undone = FAULTY if luck.faulty else ()
     return Told(frozenset({(200, None), *undone}), tuple(items))
 

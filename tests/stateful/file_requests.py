@@ -1,12 +1,11 @@
 """The requests that bring, declare or delete files, each with what it makes of the model."""
 
-import io
-import tarfile
 from functools import partial
 
 from tests.stateful import batch_calls, file_calls
 from tests.stateful.caller import Caller
 from tests.stateful.contents import CONTENTS, digest_for, harmed
+from tests.stateful.streams import CUT, HALF, KINDS
 
 
 class FileRequests(Caller):
@@ -37,19 +36,35 @@ class FileRequests(Caller):
         lines = [f"Idempotency-Key: {name}", f'Content-Disposition: attachment; filename="{name}"']
         self.call(partial(file_calls.post_file, name=name, data=data), "POST", "/files", data, *lines)
 
-    def post_tar(self, which, members):
-        """POST several whole files, some paths twice."""
+    def post_many(self, which, kind, members, end, half):
+        """POST several whole files, some paths twice, some members odd; the stream may break off."""
         if self.model.batches:
-            batch, packed = self.batch_at(which), io.BytesIO()
-            members = [(path, CONTENTS[content]) for path, content in members]
-            with tarfile.open(fileobj=packed, mode="w") as tar:
-                for path, data in members:
-                    info = tarfile.TarInfo(path)
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
-            what = partial(file_calls.post_tar, batch=batch, members=members)
-            lines = ["Content-Type: application/x-tar"]
-            self.call(what, "POST", f"{self.batch_url(batch)}/files", packed.getvalue(), *lines)
+            batch, (pack, refused) = self.batch_at(which), KINDS[kind]
+            odd = {"bad name": "bad name", "skipped": "skipped", "refused": refused}
+            members = [
+                (f"../{path}" if what == "bad name" else path, CONTENTS[content], odd.get(what))
+                for path, content, what in members
+            ]
+            body = pack(members, whole=end is None, half=half and end is not None)
+            codes = {None: None, "not_a_file": "not_a_file"}
+            sent = [(path, data, codes.get(what, "invalid")) for path, data, what in members if what != "skipped"]
+            what = partial(file_calls.post_many, batch=batch, members=sent, end=end)
+            url, lines = f"{self.batch_url(batch)}/files", [f"Content-Type: {kind}"]
+            answer = self.call(what, "POST", url, body, *lines, short=9 if end == CUT else 0)
+            half_paths = ([HALF if half else None]) if end else []
+            self.check_results(answer, batch, [path for path, *_ in sent] + half_paths)
+
+    def check_results(self, answer, batch, paths):
+        """Each result names its path, and each STORED one the file there, as it is."""
+        if answer.status != 200:
+            return
+        assert [one["path"] for one in answer.members["results"]] == paths
+        for one in answer.members["results"]:
+            if one["status"] == "STORED":
+                file = self.model.file_on(self.model.batches[batch], one["path"])
+                assert (one["file_id"], one["sha256"], one["size_bytes"]) == (file.id, file.sha256, file.size)
+            else:
+                assert [one[name] for name in ("file_id", "sha256", "size_bytes")] == [None] * 3
 
     def declare(self, which, entries, open_sessions):
         """POST files as JSON."""

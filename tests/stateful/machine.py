@@ -12,17 +12,24 @@ from tests.stateful.fates import KINDS
 from tests.stateful.file_requests import FileRequests
 from tests.stateful.model import TO_JOIN
 from tests.stateful.session_requests import SessionRequests
+from tests.stateful.streams import BROKEN, CUT, FORM, TAR
 
 PATHS = ["a", "b/c.bin", "b/d", "ä ö", "-x"]
 contents, paths = st.sampled_from(list(CONTENTS)), st.sampled_from(PATHS)
 some = st.integers(0, 11)
 right_or_wrong = st.sampled_from([None, "right", "right", "wrong"])
+MANY_MEMBERS = 3
 entries = st.tuples(paths, contents, right_or_wrong)
 #: What a part is made of, if not of what the client means.
 others = st.sampled_from([None, None, OTHER_BYTES, OTHER_BYTES, "one", "long"])
 #: What is wrong with a body itself, now and then.
 harms = st.sampled_from([None] * 4 + ["digest_mismatch", "incomplete_body"])
-MANY_MEMBERS = 3
+#: What is odd about a member, and what ends a stream too early, now and then.
+odds, ends = (
+    st.sampled_from([None] * 6 + ["skipped", "bad name", "refused"]),
+    st.sampled_from([None] * 4 + [CUT, BROKEN]),
+)
+members = st.lists(st.tuples(paths, contents, odds), min_size=1, max_size=MANY_MEMBERS)
 
 
 def one_of(**calls):
@@ -47,7 +54,7 @@ CALLS = one_of(
     abort=(1, {}),
     put_file=(2, {"path": paths, "content": contents, "harm": harms}),
     post_file=(1, {"content": contents}),
-    post_tar=(2, {"members": st.lists(st.tuples(paths, contents), min_size=1, max_size=MANY_MEMBERS)}),
+    post_many=(4, {"kind": st.sampled_from([TAR, FORM]), "members": members, "end": ends, "half": st.booleans()}),
     declare=(3, {"entries": st.lists(entries, min_size=1, max_size=MANY_MEMBERS), "open_sessions": st.booleans()}),
     seal=(4, {"files": right_or_wrong, "manifest": right_or_wrong}),
     cancel=(1, {"delete": st.booleans()}),
