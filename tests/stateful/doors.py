@@ -8,7 +8,8 @@ import orjson
 
 from portal import storage as storages
 from portal.services import finalize, openings
-from portal.transfer import pools
+from portal.transfer import manifest, pools
+from tests.stateful.declare_calls import BLOCK_LINES
 from tests.stateful.fates import Killed
 from tests.transfer.wire import NAMES, Wire
 
@@ -39,6 +40,8 @@ def put_in_place(storage, monkeypatch):
         monkeypatch.setattr(pools, name, AtOnce())
     monkeypatch.setattr(openings, "ThreadPoolExecutor", AtOnce)
     monkeypatch.setattr(storages, "open_storage", lambda url: storage)
+    # So that a short manifest has several.
+    monkeypatch.setattr(manifest, "BLOCK_LINES", BLOCK_LINES)
     # Nobody else works here, so there is nobody to wait for.
     monkeypatch.setattr(finalize, "WAIT_SECONDS", 0)
 
@@ -84,9 +87,11 @@ class Doors:
         if body is not None:
             lines = (*lines, f"Content-Length: {len(body) + short}")
         wire = Wire(method, quote(path) + question + query, *lines, token=self.token)
-        wire.feed((body or b"")[: -1 if cut else None], more=cut)
+        wire.feed((body or b"")[: -1 if cut else None], more=cut or bool(short))
         if cut:
             wire.leave()
+        elif short:
+            wire.feed(more=False)
         try:
             self.runner.run(wire.run())
         except Killed:

@@ -1,8 +1,7 @@
-"""What the calls that bring or name whole files make of the model, and what they may be answered with."""
+"""What the calls that bring whole files make of the model, and what they may be answered with."""
 
 from tests.stateful.model import TO_BRING, TO_JOIN, TO_REOPEN, File, digest_of
-from tests.stateful.outcomes import FAULTS, FAULTY, LOST, UNDONE, Told, refused, told
-from tests.stateful.session_calls import bring
+from tests.stateful.outcomes import FAULTS, FAULTY, UNDONE, Told, refused, told
 
 
 def _store_whole(model, luck, batch, path, data, *, reasons=()):
@@ -71,55 +70,3 @@ def post_many(model, luck, batch, members, end):
         items.append({("REJECTED", end)})
     undone = FAULTY if luck.faulty else ()
     return Told(frozenset({(200, None), *undone}), tuple(items))
-
-
-def declare(model, luck, batch, entries, open_sessions):
-    """POST files as JSON: `entries` are `(path, size, sha256)`, each path once."""
-    batch, words = model.batches[batch], {}
-    known = {(file.sha256, file.size) for file in model.files if file.status == "STORED"}
-    if not luck():
-        return UNDONE
-    for path, size, sha256 in entries:
-        words[path] = _declare(model, batch, path, size, sha256)
-    for path, _, sha256 in entries:
-        file = model.file_on(batch, path)
-        if words[path] != {("upload", None)} or (file.declared, file.size) not in known:
-            continue
-        # One that was declared with its digest before, and is not now, may be looked at or not.
-        if luck() if sha256 else luck.either():
-            data = next(one.data for one in model.files if (one.sha256, one.size) == (file.declared, file.size))
-            model.store(file, data)
-            words[path] = {("stored", None)}
-    for path, _, _ in entries:
-        file = model.file_on(batch, path)
-        if open_sessions and words[path] == {("upload", None)}:
-            if luck():
-                bring(model, file, file.name, file.size, file.declared)
-            else:
-                words[path] = LOST
-    undone = FAULTY if luck.faulty else ()
-    return Told(frozenset({(200, None), *undone}), tuple(words[path] for path, _, _ in entries))
-
-
-def _declare(model, batch, path, size, sha256):
-    file = model.file_on(batch, path)
-    if file is None or file.status == "FAILED":
-        if reasons := batch.closed(TO_REOPEN if file else TO_JOIN):
-            return {("rejected", code) for code in reasons}
-        if file is None:
-            model.files.append(file := File(batch, path, "", size, ""))
-        file.name, file.size, file.status = path.rpartition("/")[2], size, "EXPECTED"
-        file.declared, file.error = sha256, None
-        return {("upload", None)}
-    if not file.is_declared_as(size, sha256):
-        return {("rejected", "path_taken")}
-    if file.status == "STORED":
-        return {("stored", None)}
-    if file.status == "EXPECTED" and batch.cancelled:
-        return {("rejected", "batch_cancelled")}
-    file.declared = file.declared or sha256
-    if file.status == "UPLOADING":
-        session = model.session_of(file)
-        session.declared = file.declared
-        return {("resume", None)}
-    return {("upload", None)}

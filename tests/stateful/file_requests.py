@@ -1,15 +1,15 @@
-"""The requests that bring, declare or delete files, each with what it makes of the model."""
+"""The requests that bring or delete files, each with what it makes of the model."""
 
 from functools import partial
 
 from tests.stateful import batch_calls, file_calls
 from tests.stateful.caller import Caller
-from tests.stateful.contents import CONTENTS, digest_for, harmed
+from tests.stateful.contents import CONTENTS, harmed
 from tests.stateful.streams import CUT, HALF, KINDS
 
 
 class FileRequests(Caller):
-    """Bring whole files, alone or many in one request; declare and delete them."""
+    """Bring whole files, alone or many in one request; delete them."""
 
     def put_file(self, which, path, content, harm):
         """PUT a whole file."""
@@ -65,17 +65,6 @@ class FileRequests(Caller):
                 assert (one["file_id"], one["sha256"], one["size_bytes"]) == (file.id, file.sha256, file.size)
             else:
                 assert [one[name] for name in ("file_id", "sha256", "size_bytes")] == [None] * 3
-
-    def declare(self, which, entries, open_sessions):
-        """POST files as JSON."""
-        if self.model.batches:
-            batch = self.batch_at(which)
-            told = {path: (CONTENTS[content], how) for path, content, how in entries}
-            entries = [(path, len(data), digest_for(data, how)) for path, (data, how) in told.items()]
-            files = [{"path": path, "total_size_bytes": size, "sha256": sha or None} for path, size, sha in entries]
-            what = partial(file_calls.declare, batch=batch, entries=entries, open_sessions=open_sessions)
-            body = {"files": files, "open_sessions": open_sessions}
-            self.call(what, "POST", f"{self.batch_url(batch)}/files", body)
 
     def delete_file(self, which):
         """DELETE a file."""

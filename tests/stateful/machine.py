@@ -8,6 +8,7 @@ from hypothesis.stateful import initialize, rule
 
 from tests.stateful.batch_requests import BatchRequests
 from tests.stateful.contents import CONTENTS, OTHER_BYTES
+from tests.stateful.declare_requests import DeclareRequests
 from tests.stateful.fates import KINDS
 from tests.stateful.file_requests import FileRequests
 from tests.stateful.model import TO_JOIN
@@ -20,6 +21,8 @@ some = st.integers(0, 11)
 right_or_wrong = st.sampled_from([None, "right", "right", "wrong"])
 MANY_MEMBERS = 3
 entries = st.tuples(paths, contents, right_or_wrong)
+#: Of a manifest; some cannot be read.
+lines = st.one_of(entries, entries, entries, st.none())
 #: What a part is made of, if not of what the client means.
 others = st.sampled_from([None, None, OTHER_BYTES, OTHER_BYTES, "one", "long"])
 #: What is wrong with a body itself, now and then.
@@ -56,6 +59,7 @@ CALLS = one_of(
     post_file=(1, {"content": contents}),
     post_many=(4, {"kind": st.sampled_from([TAR, FORM]), "members": members, "end": ends, "half": st.booleans()}),
     declare=(3, {"entries": st.lists(entries, min_size=1, max_size=MANY_MEMBERS), "open_sessions": st.booleans()}),
+    put_manifest=(2, {"entries": st.lists(lines, max_size=5), "cut": st.sampled_from([False] * 4 + [True])}),
     seal=(4, {"files": right_or_wrong, "manifest": right_or_wrong}),
     cancel=(1, {"delete": st.booleans()}),
     delete_file=(1, {}),
@@ -71,7 +75,7 @@ POINTS = st.sampled_from([1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 10, 12])
 FAULTS = st.one_of(st.none(), st.none(), st.tuples(st.sampled_from([*KINDS, "kill", "kill"]), POINTS))
 
 
-class Walk(BatchRequests, SessionRequests, FileRequests):
+class Walk(BatchRequests, SessionRequests, FileRequests, DeclareRequests):
     """Any call at any time: one rule, for of several hypothesis would leave out half in each walk."""
 
     @initialize(expected=st.sampled_from([None, None, 2]))
