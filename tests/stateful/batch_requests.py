@@ -19,7 +19,7 @@ class BatchRequests(Caller):
             self._make_as(self.new_name(), expected)
 
     def _make_as(self, name, expected):
-        self.said[name] = expected
+        self.owner.said[name] = expected
         body = {"name": name, "expected_files": expected}
         what = partial(batch_calls.create_batch, name=name, expected=expected)
         self.call(what, "POST", "/batches", body, f"Idempotency-Key: {name}")
@@ -28,7 +28,7 @@ class BatchRequests(Caller):
         """As it was said the first time, though a seal may have changed it since."""
         if self.model.batches:
             name = self.model.batches[self.batch_at(which)].name
-            self._make_as(name, self.said[name])
+            self._make_as(name, self.owner.said[name])
 
     def seal(self, which, files, manifest):
         """POST seal, with what is there, something else, or nothing said."""
@@ -58,7 +58,7 @@ class BatchRequests(Caller):
         """GET the files of a batch that have a status, and the batch."""
         if self.model.batches:
             batch = self.model.batches[self.batch_at(which)]
-            listed = self.world.doors.get(f"/batches/{batch.id}/files?status={status}&limit=1000")["results"]
+            listed = self.doors.get(f"/batches/{batch.id}/files?status={status}&limit=1000")["results"]
             there = {file.id for file in self.model.files_of(batch) if file.status == status}
             assert {file["id"] for file in listed} == there
-            assert self.world.doors.get(f"/batches/{batch.id}")["status"] == self.model.status_of(batch)
+            assert self.doors.get(f"/batches/{batch.id}")["status"] == self.model.status_of(batch)

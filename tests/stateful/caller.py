@@ -10,18 +10,12 @@ def _choose(which, likely, count):
 
 
 class Caller(Client):
-    """Whoever sends requests, and remembers what was said in them."""
-
-    def __init__(self, world):
-        super().__init__(world)
-        self.named = 0
-        #: What was said when something was made, to say it again; by name, and of loose files by key.
-        self.said, self.posted = {}, set()
+    """Whoever sends requests."""
 
     def new_name(self):
-        """Return a name that nothing has."""
-        self.named += 1
-        return f"{self.named}.bin"
+        """Return a name that nothing of this owner has; others may have the same."""
+        self.owner.named += 1
+        return f"{self.owner.named}.bin"
 
     def batch_at(self, which):
         """Return the place of a batch; mostly of one that is open."""

@@ -1,81 +1,82 @@
 """A client that holds each answer, and all that is to be seen after it, against the model; whatever came in between."""
 
 import copy
-from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import timedelta
 
-from django.db import OperationalError, connection
-from django.db.models.functions import Now
+from django.db import OperationalError
 from hypothesis.stateful import RuleBasedStateMachine
 
 from portal.exceptions import PortalError
-from portal.models import IdempotencyKey, UploadSession
 from portal.services.worker import clean_up
 from portal.storage.base import StorageUnavailable
-from portal.storage.memory import MemoryStorage
-from tests.crashes.small import TABLES
 from tests.services.situations import A_DAY
-from tests.stateful.doors import Doors
-from tests.stateful.fates import Fate, Killed, release_locks
-from tests.stateful.model import Model, digest_of
-from tests.stateful.outcomes import Luck, outcomes
+from tests.stateful.fates import Killed
+from tests.stateful.model import digest_of
+from tests.stateful.outcomes import Luck, outcomes, told
 from tests.stateful.session_calls import work
 from tests.stateful.sight import adopt, check_bytes, check_drift, check_leftovers, check_usage, differences, look
+from tests.stateful.world import OWNERS, TOKENS, Owner, needed_scopes
 
 #: Answers that are right only where something was made to fail.
 FAILED = (None, 503, 507)
 
 
-@dataclass
-class World:
-    """The portal that is called, in this process; `seen` counts what happened to it."""
-
-    doors: Doors
-    storage: MemoryStorage
-    fate: Fate
-    seen: Counter = field(default_factory=Counter)
-
-    def wipe(self):
-        """Forget everything but who may ask."""
-        self.fate.forget()
-        with connection.cursor() as cursor:
-            for table in TABLES:
-                cursor.execute(f"DELETE FROM portal_{table}")
-        for files in self.storage.files.values():
-            files.clear()
-
-    def recover(self):
-        """Whoever died is replaced, every lease runs out, and the worker does its round."""
-        if self.fate.dead:
-            release_locks(self.storage)
-            connection.close()
-        self.fate.forget()
-        long_ago = {"lease_until": Now() - timedelta(seconds=1)}
-        UploadSession.objects.filter(status="FINALIZING").update(**long_ago)
-        IdempotencyKey.objects.filter(status="CLAIMED").update(**long_ago)
-        clean_up(storage=self.storage)
+def insufficient_scope(_model, _luck):
+    """Whatever it is: the token may not do it."""
+    return told(403, "insufficient_scope")
 
 
 class Client(RuleBasedStateMachine):
-    """One owner, on a portal that knows nothing else."""
+    """Two owners, on a portal that knows nothing else; one of them, by one of its tokens, is who asks now."""
 
     def __init__(self, world):
         super().__init__()
-        self.world, self.model = world, Model()
+        self.world, self.owners = world, {name: Owner(name) for name in OWNERS}
+        self.owner, self.token = self.owners["ann"], "all"
         #: What is to go wrong with the next call, if anything.
         self.coming = None
-        #: The first receipt of each batch that has one.
-        self.receipts = {}
         world.wipe()
 
-    def call(self, what, *request, **options):
-        """Send a request; `what(model, luck)` is what it makes of the model."""
+    @property
+    def model(self):
+        """What must be there of whoever asks."""
+        return self.owner.model
+
+    @property
+    def doors(self):
+        """The doors for whoever asks, and may do all."""
+        return self.world.doors[self.owner.name, "all"]
+
+    @property
+    def models(self):
+        """What must be there of anybody."""
+        return [owner.model for owner in self.owners.values()]
+
+    @property
+    def others(self):
+        """Whoever does not ask now."""
+        return [owner for owner in self.owners.values() if owner is not self.owner]
+
+    def turn_to(self, name):
+        """Let this owner ask: what it has is as it left it, whatever others did."""
+        if self.owner.name != name:
+            self.owner = self.owners[name]
+            difference = differences(look(self.doors)[0], self.model.view())
+            assert not difference, f"while others asked:\n{difference}"
+
+    def may(self, method, path):
+        """Whether the token that is in use may do this."""
+        return needed_scopes(method, path) <= TOKENS[self.token]
+
+    def call(self, what, *request, by=None, **options):
+        """Send a request; `what(model, luck)` is what it makes of the model. Another owner may send it."""
         self.meet_fate()
-        answer = self.world.doors.ask(*request, **options)
-        told = f"{request[:2]}: {answer.outcome} {answer.items or ''}"
-        self.world.seen[what.func.__name__, answer.outcome] += 1
+        doors = self.world.doors[by.name, "all"] if by else self.world.doors[self.owner.name, self.token]
+        answer = doors.ask(*request, **options)
+        told = f"{doors.name} {request[:2]}: {answer.outcome} {answer.items or ''}"
+        if not by and not self.may(*request[:2]):
+            what = insufficient_scope
+        self.world.seen[getattr(what, "func", what).__name__, answer.outcome] += 1
         assert answer.status in FAILED or answer.status < 500, f"{told}: {answer.body[:500]!r}"
         self.settle(what, answer, told)
         return answer
@@ -95,7 +96,10 @@ class Client(RuleBasedStateMachine):
         if met:
             self.world.seen["met", met.partition(" at ")[0]] += 1
             self.world.recover()
-        view, ids = look(self.world.doors)
+        if met or what is work:
+            for owner in self.others:
+                work(owner.model, Luck())
+        view, ids = look(self.doors)
         faults = []
         for model, right in outcomes(self.model, what, copy.deepcopy, faulty=bool(met)):
             if met:
@@ -106,10 +110,10 @@ class Client(RuleBasedStateMachine):
             faults.append(f"if {differences(view, model.view()) or 'so'}: {'' if fits else f'{right} was due'}")
         else:
             raise AssertionError(f"{told}, {met or 'nothing was made to fail'}\n" + "\n".join(faults[:8]))
-        self.model = model
+        self.owner.model = model
         adopt(model, ids)
-        check_bytes(model, self.world.storage)
-        check_usage(model)
+        check_bytes(self.models, self.world.storage)
+        check_usage(model, self.owner.name)
 
     def work(self, _which=0):
         """Let the worker do its round, which may be what something comes to; it goes on where it was stopped."""
@@ -125,14 +129,14 @@ class Client(RuleBasedStateMachine):
         self.world.recover()
         self.world.storage.clock.ahead += A_DAY + 1
         self.work()
-        check_leftovers(self.model, self.world.storage)
+        check_leftovers(self.models, self.world.storage)
         check_drift()
 
     def read_receipt(self, batch):
         """Ask for a batch's receipt, both forms: of a completed one it is the same for ever."""
         counted = self.model.count(batch)
         answers = [
-            self.world.doors.ask("GET", f"/batches/{batch.id}/receipt", None, f"Accept: {kind}")
+            self.doors.ask("GET", f"/batches/{batch.id}/receipt", None, f"Accept: {kind}")
             for kind in ("text/plain", "application/json")
         ]
         if not batch.completed or counted["pending_count"]:
@@ -140,7 +144,7 @@ class Client(RuleBasedStateMachine):
             return
         assert {answer.status for answer in answers} == {200}
         text, members = answers[0].body.decode(), answers[1].members
-        assert (text, members) == self.receipts.setdefault(batch.name, (text, members))
+        assert (text, members) == self.owner.receipts.setdefault(batch.name, (text, members))
         assert text == self.model.manifest(batch)
         assert members["manifest_sha256"] == digest_of(text.encode())
         counted.pop("pending_count")
@@ -148,7 +152,7 @@ class Client(RuleBasedStateMachine):
 
     def read_files(self):
         """Read each STORED file through the door, and ask for each file and session by its id."""
-        doors = self.world.doors
+        doors = self.doors
         for file in self.model.files:
             answer = doors.ask("GET", f"/files/{file.id}/content")
             if file.data is None:
@@ -162,7 +166,9 @@ class Client(RuleBasedStateMachine):
 
     def teardown(self):
         """Look at everything once more."""
-        self.read_files()
-        self.pass_a_day()
-        for batch in self.model.batches:
-            self.read_receipt(batch)
+        for name in self.owners:
+            self.turn_to(name)
+            self.read_files()
+            self.pass_a_day()
+            for batch in self.model.batches:
+                self.read_receipt(batch)

@@ -48,22 +48,25 @@ def _declare_together(model, luck, batch, entries):
     if not luck():
         return None
     words = [_declare(model, batch, *entry) for entry in entries]
-    told = {path: False for path, *_ in entries}
-    for path, _, sha256 in entries:
-        told[path] = told[path] or bool(sha256)
-    stored = set()
-    for path in told:
-        file = model.file_on(batch, path)
-        if file is None or file.status != "EXPECTED" or (file.declared, file.size) not in known:
-            continue
-        # One that was declared with its digest before, and is not now, may be looked at or not.
-        if luck() if told[path] else luck.either():
-            data = next(one.data for one in model.files if (one.sha256, one.size) == (file.declared, file.size))
-            model.store(file, data)
-            stored.add(path)
+    told = {}
+    for (path, _, sha256), word in zip(entries, words, strict=True):
+        if word == UPLOAD:
+            told[path] = told.get(path, False) or bool(sha256)
+    stored = {path for path in told if _store_known(model, luck, model.file_on(batch, path), known, told[path])}
     return [
         STORED if word == UPLOAD and path in stored else word for word, (path, *_) in zip(words, entries, strict=True)
     ]
+
+
+def _store_known(model, luck, file, known, told):
+    """Store a file whose bytes are known; return whether it was."""
+    if (file.declared, file.size) not in known:
+        return False
+    # One that was declared with its digest before, and is not now, may be looked at or not.
+    if not (luck() if told else luck.either()):
+        return False
+    model.store(file, next(one.data for one in model.files if (one.sha256, one.size) == (file.declared, file.size)))
+    return True
 
 
 def _declare(model, batch, path, size, sha256):

@@ -70,10 +70,10 @@ class Answer:
 
 
 class Doors:
-    """The doors for the caller of one token."""
+    """The doors for the `owner` of one token; `name` says both."""
 
-    def __init__(self, token):
-        self.token, self.runner = token, asyncio.Runner()
+    def __init__(self, owner, word, token):
+        self.owner, self.name, self.token, self.runner = owner, f"{owner} ({word})", token, asyncio.Runner()
 
     def ask(self, method, path, body=None, *lines, cut=False, short=0):
         """Return the Answer to one request; a body that is no bytes is JSON.

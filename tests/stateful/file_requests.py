@@ -26,13 +26,13 @@ class FileRequests(Caller):
 
     def _the_same_file(self, which):
         """Those that came by a session have no key here."""
-        posted = [file for file in self.model.files if file.key in self.posted]
+        posted = [file for file in self.model.files if file.key in self.owner.posted]
         if posted:
             file = posted[which % len(posted)]
             self._post_as(file.name, file.data)
 
     def _post_as(self, name, data):
-        self.posted.add((None, name))
+        self.owner.posted.add((None, name))
         lines = [f"Idempotency-Key: {name}", f'Content-Disposition: attachment; filename="{name}"']
         self.call(partial(file_calls.post_file, name=name, data=data), "POST", "/files", data, *lines)
 

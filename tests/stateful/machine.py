@@ -73,6 +73,8 @@ CALLS = one_of(
 #: What comes to the first request of it, and at which of its points, of which some calls have few.
 POINTS = st.sampled_from([1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 10, 12])
 FAULTS = st.one_of(st.none(), st.none(), st.tuples(st.sampled_from([*KINDS, "kill", "kill"]), POINTS))
+#: Who asks.
+WHO = st.sampled_from(["ann"] * 6 + ["bob"])
 
 
 class Walk(BatchRequests, SessionRequests, FileRequests, DeclareRequests):
@@ -82,8 +84,9 @@ class Walk(BatchRequests, SessionRequests, FileRequests, DeclareRequests):
     def begin(self, expected):
         self.make_batch(0, expected)
 
-    @rule(which=some, what=CALLS, fault=FAULTS)
-    def step(self, which, what, fault):
+    @rule(who=WHO, which=some, what=CALLS, fault=FAULTS)
+    def step(self, who, which, what, fault):
+        self.turn_to(who)
         if all(batch.closed(TO_JOIN) for batch in self.model.batches):
             self.make_batch(0, which % 4 or None)
         name, arguments = what

@@ -30,13 +30,13 @@ class SessionRequests(Caller):
 
     def _the_same_session(self, which):
         """Those that a declaration opened have no key."""
-        names = [session.name for session in self.model.sessions if session.name in self.said]
+        names = [session.name for session in self.model.sessions if session.name in self.owner.said]
         if names:
             name = names[which % len(names)]
-            self._open_as(name, *self.said[name])
+            self._open_as(name, *self.owner.said[name])
 
     def _open_as(self, name, batch, path, data, sha256):
-        self.said[name] = batch, path, data, sha256
+        self.owner.said[name] = batch, path, data, sha256
         body = {"original_filename": name, "total_size_bytes": len(data), "sha256": sha256 or None, "path": path}
         body["batch_id"] = None if batch is None else self.model.batches[batch].id
         what = partial(session_calls.open_session, batch=batch, path=path, name=name, size=len(data), sha256=sha256)
@@ -68,8 +68,8 @@ class SessionRequests(Caller):
 
     def _meant_by(self, session):
         """Return the bytes that the client means: of a declared file those of its digest, or any of its size."""
-        if session.name in self.said:
-            return self.said[session.name][2]
+        if session.name in self.owner.said:
+            return self.owner.said[session.name][2]
         fitting = [data for data in CONTENTS.values() if len(data) == session.size]
         return next((data for data in fitting if digest_of(data) == session.declared), fitting[0])
 

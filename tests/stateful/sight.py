@@ -17,11 +17,12 @@ def look(doors):
     )
     names = {batch["id"]: batch["name"] for batch in batches}
     keys = {file["id"]: (names.get(file["batch_id"]), file["path"] or file["original_filename"]) for file in files}
+    told = OutboxEvent.objects.filter(owner__username=doors.owner)
     view = {
         "batches": {batch["name"]: _describe_batch(batch) for batch in batches},
         "files": {keys[file["id"]]: _describe_file(file) for file in files},
         "sessions": sorted((_describe_session(session, keys) for session in sessions), key=str),
-        "events": Counter(_describe_event(event, names) for event in OutboxEvent.objects.all()),
+        "events": Counter(_describe_event(event, names) for event in told),
     }
     ids = {
         "batches": {batch["name"]: batch["id"] for batch in batches},
@@ -83,20 +84,24 @@ def differences(seen, wanted):
     return "\n".join(lines)
 
 
-def check_bytes(model, storage):
+def _stored(models):
+    return [file for model in models for file in model.files if file.data is not None]
+
+
+def check_bytes(models, storage):
     """Each STORED file has its bytes."""
     kept = {bytes(file.data) for file in storage.files["objects"].values()}
-    lost = [file.key for file in model.files if file.data is not None and file.data not in kept]
+    lost = [file.key for file in _stored(models) if file.data not in kept]
     assert not lost, f"the bytes of {lost} are gone"
 
 
-def check_usage(model):
+def check_usage(model, owner):
     """What the owner takes up is what it has; of a batch the view says so."""
     stored = [file for file in model.files if file.status == "STORED"]
     sizes = [one.size for one in model.sessions if one.open and not one.gone]
     wanted = (len(stored), sum(file.size for file in stored), len(sizes), sum(sizes))
     fields = ("stored_files", "stored_bytes", "open_sessions", "open_bytes")
-    found = OwnerUsage.objects.values_list(*fields).first() or (0, 0, 0, 0)
+    found = OwnerUsage.objects.filter(owner__username=owner).values_list(*fields).first() or (0, 0, 0, 0)
     assert found == wanted, f"the owner's {fields} are {found}, should be {wanted}"
 
 
@@ -106,9 +111,9 @@ def check_drift():
     assert not drift, "\n".join(map(str, drift))
 
 
-def check_leftovers(model, storage):
+def check_leftovers(models, storage):
     """After a day and a clean-up, what is kept is the bytes of STORED files and of open sessions, and nothing else."""
     objects = sorted(bytes(file.data) for file in storage.files["objects"].values())
-    assert objects == sorted(file.data for file in model.files if file.data is not None)
-    named = {one.id.replace("-", "") for one in model.sessions if one.open and not one.gone}
+    assert objects == sorted(file.data for file in _stored(models))
+    named = {one.id.replace("-", "") for model in models for one in model.sessions if one.open and not one.gone}
     assert {key.rpartition("/")[2] for key in storage.files["staging"]} == named

@@ -10,11 +10,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.rounds import FULL, SEED
 from tests.samples import make_caller, make_token
-from tests.stateful.client import World
 from tests.stateful.doors import Doors, put_in_place
 from tests.stateful.fates import Fate, join_database, make_fated_storage
 from tests.stateful.machine import Walk
 from tests.stateful.model import CHUNK
+from tests.stateful.world import OWNERS, TOKENS, World
 
 #: The quick run takes the same walks each time: a model of this size has faults of its own, for full runs to find.
 WALKS, STEPS, WAY = (400, 40, SEED) if FULL else (14, 40, 1)
@@ -29,10 +29,13 @@ def world(transactional_db, monkeypatch, settings):
     fate = Fate()
     storage = make_fated_storage(fate, monkeypatch)
     put_in_place(storage, monkeypatch)
-    token = make_token(make_caller("ann"))
     with ExitStack() as stack:
         join_database(fate, monkeypatch, stack)
-        doors = stack.enter_context(closing(Doors(token)))
+        doors = {}
+        for owner, words in OWNERS.items():
+            for word in words:
+                token = make_token(make_caller(owner), scopes=sorted(TOKENS[word]))
+                doors[owner, word] = stack.enter_context(closing(Doors(owner, word, token)))
         yield World(doors, storage, fate)
 
 
