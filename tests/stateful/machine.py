@@ -14,6 +14,7 @@ from tests.stateful.file_requests import FileRequests
 from tests.stateful.model import TO_JOIN
 from tests.stateful.session_requests import SessionRequests
 from tests.stateful.streams import BROKEN, CUT, FORM, TAR
+from tests.stateful.trespasses import TRIES, Trespasses
 
 PATHS = ["a", "b/c.bin", "b/d", "ä ö", "-x"]
 contents, paths = st.sampled_from(list(CONTENTS)), st.sampled_from(PATHS)
@@ -65,6 +66,7 @@ CALLS = one_of(
     delete_file=(1, {}),
     receipt=(1, {}),
     list_by_status=(1, {"status": st.sampled_from(["EXPECTED", "UPLOADING", "STORED", "FAILED"])}),
+    trespass=(2, {"hows": st.lists(st.sampled_from(list(TRIES)), min_size=4, max_size=8)}),
     the_same_again=(2, {"what": st.sampled_from(["batch", "session", "file"])}),
     leave_alone=(1, {}),
     work=(1, {}),
@@ -77,7 +79,7 @@ FAULTS = st.one_of(st.none(), st.none(), st.tuples(st.sampled_from([*KINDS, "kil
 WHO = st.sampled_from(["ann"] * 6 + ["bob"])
 
 
-class Walk(BatchRequests, SessionRequests, FileRequests, DeclareRequests):
+class Walk(BatchRequests, SessionRequests, FileRequests, DeclareRequests, Trespasses):
     """Any call at any time: one rule, for of several hypothesis would leave out half in each walk."""
 
     @initialize(expected=st.sampled_from([None, None, 2]))
@@ -86,10 +88,11 @@ class Walk(BatchRequests, SessionRequests, FileRequests, DeclareRequests):
 
     @rule(who=WHO, which=some, what=CALLS, fault=FAULTS)
     def step(self, who, which, what, fault):
+        self.unsettled = True
         self.turn_to(who)
         if all(batch.closed(TO_JOIN) for batch in self.model.batches):
             self.make_batch(0, which % 4 or None)
         name, arguments = what
         self.coming = fault
         getattr(self, name)(which, **arguments)
-        self.coming = None
+        self.coming, self.unsettled = None, False
