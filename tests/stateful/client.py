@@ -66,6 +66,13 @@ class Client(RuleBasedStateMachine):
             difference = differences(look(self.doors)[0], self.model.view())
             assert not difference, f"while others asked:\n{difference}"
 
+    def refused_to_read(self, path):
+        """Whether the token that is in use may not read; it has been told so then."""
+        if self.may("GET", path):
+            return False
+        assert self.world.doors[self.owner.name, self.token].ask("GET", path).outcome == (403, "insufficient_scope")
+        return True
+
     def may(self, method, path):
         """Whether the token that is in use may do this."""
         return needed_scopes(method, path) <= TOKENS[self.token]
@@ -169,6 +176,7 @@ class Client(RuleBasedStateMachine):
     def teardown(self):
         """Look at everything once more."""
         if self.unsettled:
+            self.world.fate.forget()
             return
         for name in self.owners:
             self.turn_to(name)

@@ -9,10 +9,10 @@ UPLOAD, STORED = {("upload", None)}, {("stored", None)}
 BLOCK_LINES = 2
 
 
-def declare(model, luck, batch, entries, open_sessions):
-    """POST files as JSON: `entries` are `(path, size, sha256)`."""
+def declare(model, luck, batch, entries, open_sessions, reads):
+    """POST files as JSON: `entries` are `(path, size, sha256)`; only who `reads` is told of bytes that are known."""
     batch = model.batches[batch]
-    words = _declare_together(model, luck, batch, entries)
+    words = _declare_together(model, luck, batch, entries, reads)
     if words is None:
         return UNDONE
     for place, (path, *_) in enumerate(entries):
@@ -26,12 +26,12 @@ def declare(model, luck, batch, entries, open_sessions):
     return _told(luck, words)
 
 
-def put_manifest(model, luck, batch, entries, end):
+def put_manifest(model, luck, batch, entries, end, reads):
     """PUT a manifest: `entries` are as above, or None for a line that cannot be read; it may break off by `end`."""
     words = []
     for start in range(0, len(entries), BLOCK_LINES):
         block = entries[start : start + BLOCK_LINES]
-        done = _declare_together(model, luck, model.batches[batch], [entry for entry in block if entry])
+        done = _declare_together(model, luck, model.batches[batch], [entry for entry in block if entry], reads)
         if done is None:
             return UNDONE
         words += [done.pop(0) if entry else {("rejected", "invalid")} for entry in block]
@@ -42,9 +42,9 @@ def _told(luck, words):
     return Told(frozenset({(200, None), *(FAULTY if luck.faulty else ())}), tuple(words))
 
 
-def _declare_together(model, luck, batch, entries):
+def _declare_together(model, luck, batch, entries, reads):
     """Return the words of each, or None when it came to nothing."""
-    known = {(file.sha256, file.size) for file in model.files if file.status == "STORED"}
+    known = {(file.sha256, file.size) for file in model.files if reads and file.status == "STORED"}
     if not luck():
         return None
     words = [_declare(model, batch, *entry) for entry in entries]

@@ -7,6 +7,7 @@ from tests.stateful import declare_calls
 from tests.stateful.caller import Caller
 from tests.stateful.contents import CONTENTS, digest_for
 from tests.stateful.streams import CUT
+from tests.stateful.world import TOKENS
 
 
 def _entry(path, content, how):
@@ -25,7 +26,8 @@ class DeclareRequests(Caller):
         """POST files as JSON, some paths twice."""
         if self.model.batches:
             batch, entries = self.batch_at(which), [_entry(*entry) for entry in entries]
-            what = partial(declare_calls.declare, batch=batch, entries=entries, open_sessions=open_sessions)
+            told = {"batch": batch, "entries": entries, "reads": "read" in TOKENS[self.token]}
+            what = partial(declare_calls.declare, open_sessions=open_sessions, **told)
             body = {"files": [_members(*entry) for entry in entries], "open_sessions": open_sessions}
             answer = self.call(what, "POST", f"{self.batch_url(batch)}/files", body)
             self._check_declared(answer, batch, [path for path, *_ in entries], open_sessions)
@@ -36,7 +38,8 @@ class DeclareRequests(Caller):
             batch, entries = self.batch_at(which), [entry and _entry(*entry) for entry in entries]
             lines = [json.dumps(_members(*entry)) if entry else "{" for entry in entries]
             body = "\n".join([*lines, '{"path": "half"'] if cut else lines)
-            what = partial(declare_calls.put_manifest, batch=batch, entries=entries, end=CUT if cut else None)
+            told = {"batch": batch, "entries": entries, "reads": "read" in TOKENS[self.token]}
+            what = partial(declare_calls.put_manifest, end=CUT if cut else None, **told)
             answer = self.call(what, "PUT", f"{self.batch_url(batch)}/manifest", body.encode(), short=9 if cut else 0)
             paths = [entry and entry[0] for entry in entries]
             self._check_declared(answer, batch, paths + ([None] if cut else []), False)

@@ -75,8 +75,8 @@ CALLS = one_of(
 #: What comes to the first request of it, and at which of its points, of which some calls have few.
 POINTS = st.sampled_from([1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 8, 10, 12])
 FAULTS = st.one_of(st.none(), st.none(), st.tuples(st.sampled_from([*KINDS, "kill", "kill"]), POINTS))
-#: Who asks.
-WHO = st.sampled_from(["ann"] * 6 + ["bob"])
+#: Who asks, by which token.
+WHO = st.sampled_from([("ann", "all")] * 6 + [("ann", "upload"), ("ann", "read"), ("bob", "all"), ("bob", "all")])
 
 
 class Walk(BatchRequests, SessionRequests, FileRequests, DeclareRequests, Trespasses):
@@ -88,11 +88,11 @@ class Walk(BatchRequests, SessionRequests, FileRequests, DeclareRequests, Trespa
 
     @rule(who=WHO, which=some, what=CALLS, fault=FAULTS)
     def step(self, who, which, what, fault):
-        self.unsettled = True
-        self.turn_to(who)
+        self.unsettled, (name, token) = True, who
+        self.turn_to(name)
         if all(batch.closed(TO_JOIN) for batch in self.model.batches):
             self.make_batch(0, which % 4 or None)
         name, arguments = what
-        self.coming = fault
+        self.coming, self.token = fault, token
         getattr(self, name)(which, **arguments)
-        self.coming, self.unsettled = None, False
+        self.coming, self.token, self.unsettled = None, "all", False
