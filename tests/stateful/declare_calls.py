@@ -4,7 +4,7 @@ from tests.stateful.model import TO_JOIN, TO_REOPEN, File
 from tests.stateful.outcomes import FAULTY, LOST, UNDONE, Told
 from tests.stateful.session_calls import bring
 
-UPLOAD, STORED = {("upload", None)}, {("stored", None)}
+UPLOAD, STORED, RESUME = {("upload", None)}, {("stored", None)}, {("resume", None)}
 #: So many lines of a manifest are declared together here.
 BLOCK_LINES = 2
 
@@ -47,8 +47,13 @@ def _declare_together(model, luck, batch, entries, reads):
     known = {(file.sha256, file.size) for file in model.files if reads and file.status == "STORED"}
     if not luck():
         return None
-    words = [_declare(model, batch, *entry) for entry in entries]
-    told = {}
+    words, refused, told = [], {}, {}
+    for path, *rest in entries:
+        # Once refused, what is said of the same path in the same breath may be too: the contract leaves it open.
+        word = refused[path] if path in refused and not luck.either() else _declare(model, batch, path, *rest)
+        words.append(word)
+        if word not in (UPLOAD, STORED, RESUME):
+            refused[path] = word
     for (path, _, sha256), word in zip(entries, words, strict=True):
         if word == UPLOAD:
             told[path] = told.get(path, False) or bool(sha256)
