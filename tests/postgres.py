@@ -26,6 +26,7 @@ import psycopg
 from boot.leash import leashed
 from tests.family import family
 from tests.postgres_binaries import NoPostgres, as_user, choose_binaries, unprivileged_user
+from tests.postgres_password import verifier_of
 
 START_SECONDS = 60
 SETTINGS = {
@@ -89,7 +90,7 @@ class Postgres:
     def _make_cluster(self, binaries):
         secret = self.folder / "password"
         secret.touch(mode=0o600)
-        secret.write_text(self.password, encoding="ascii")
+        secret.write_text(verifier_of(self.password), encoding="ascii")
         self._own(secret)
         options = ["--username=portal", f"--pwfile={secret}", "--auth=scram-sha-256", "--no-sync"]
         where = ["--encoding=UTF8", "--locale=C", "-D", self.folder / "data"]
