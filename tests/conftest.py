@@ -3,7 +3,6 @@
 import gc
 import shutil
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.api import Api
-from tests.databases import kept_template, new_database
+from tests.databases import become_own, migrated_template, new_database
 from tests.needs import need_tool
 from tests.rounds import FULL
 from tests.s3 import CREDENTIALS, S3Server
@@ -93,14 +92,6 @@ def pytest_report_header():
     return f"database: {settings.DATABASES['default']['ENGINE'].rpartition('.')[2]}"
 
 
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(request, django_db_modify_db_settings):
-    """DATABASE_URL chooses the database; SQLite is a file: threads cannot share one in memory."""
-    default = settings.DATABASES["default"]
-    if default["ENGINE"].endswith("sqlite3"):
-        default.setdefault("TEST", {})["NAME"] = str(request.config.stash[DATA_DIR] / "tests.sqlite3")
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """Give each test its turn; one that is marked `alone` has no other beside it."""
@@ -115,12 +106,23 @@ def need():
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(request, django_db_setup, django_db_blocker):
-    """Keep a copy of the database before any test has touched it, for the servers under test to start from."""
-    with ExitStack() as stack:
-        with django_db_blocker.unblock():
-            stack.enter_context(kept_template(request.config.stash[DATA_DIR]))
-        yield
+def django_db_setup(request, django_test_environment, django_db_blocker, tmp_path_factory):
+    """Give this process a database of its own, a copy of one that was migrated once for the run.
+
+    DATABASE_URL chooses which kind; SQLite is a file: threads cannot share one in memory.
+    """
+    kind, base = connection.vendor, tmp_path_factory.getbasetemp()
+    # Below the folder of a run each of its processes has one, if there are many.
+    shared = base.parent if hasattr(request.config, "workerinput") else base
+    with (
+        django_db_blocker.unblock(),
+        migrated_template(kind, shared),
+        new_database(kind, request.config.stash[DATA_DIR]) as url,
+    ):
+        become_own(url)
+        with django_db_blocker.block():
+            yield
+        connection.close()
 
 
 @pytest.fixture(scope="session")

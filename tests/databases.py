@@ -1,6 +1,7 @@
 """Databases of servers under test: new ones, copied from what the migrations made once, and asked from here."""
 
 import contextlib
+import fcntl
 import io
 import secrets
 import shutil
@@ -10,12 +11,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 import dj_database_url
 import psycopg
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.db.utils import load_backend
 from psycopg import sql
 
-from tests.postgres import database_url
+from tests.postgres import database_url, given_url
 
 SQLITE = "sqlite:///"
 #: By the kind of database, what new ones are copied from: a file, or a database of the same server; pytest fills it.
@@ -39,35 +41,69 @@ def new_database(kind, folder, *, empty=False):
 @contextlib.contextmanager
 def own_database(url, *, template=None):
     """Give the URL of a new PostgreSQL database beside that of `url`, a copy of `template`; dropped at the end."""
-    text = f"portal_{secrets.token_hex(6)}"
-    name, template = map(sql.Identifier, (text, template or "template1"))
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, template))
+    name = f"portal_{secrets.token_hex(6)}"
+    create_database(url, name, template=template or "template1")
     try:
-        yield urlunsplit(urlsplit(url)._replace(path=f"/{text}"))
+        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     finally:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        drop_database(url, name)
+
+
+def create_database(url, name, *, template):
+    """Make the PostgreSQL database `name` beside that of `url`, a copy of `template`."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(sql.Identifier, (name, template))))
+
+
+def drop_database(url, name):
+    """Remove the PostgreSQL database `name` beside that of `url`, whoever uses it; nothing when there is none."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextlib.contextmanager
-def kept_template(folder):
-    """Copy new databases from that of this process as it is now, while nobody else has it open."""
+def migrated_template(kind, folder):
+    """Copy new databases from one that the migrations made once for all processes of the run that share `folder`.
+
+    Who comes first makes it; who leaves last removes it.
+    """
+    made = Path(folder) / "template"
+    with made.with_suffix(".gate").open("w") as gate, made.with_suffix(".users").open("w") as users:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        if not made.exists():
+            made.write_text(_make_template(kind, folder))
+        templates[kind] = made.read_text()
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                made.unlink()
+                if kind == "postgresql":
+                    drop_database(given_url(), templates[kind])
+            del templates[kind]
+
+
+def _make_template(kind, folder):
+    """Return the file, or the name, of a new database that the migrations have made."""
+    if kind == "sqlite":
+        with new_database(kind, folder, empty=True) as url:
+            run_command(url, "migrate", "--verbosity=0")
+        return url.removeprefix(SQLITE)
+    url, name = given_url(), f"portal_template_{secrets.token_hex(6)}"
+    create_database(url, name, template="template1")
+    run_command(urlunsplit(urlsplit(url)._replace(path=f"/{name}")), "migrate", "--verbosity=0")
+    return name
+
+
+def become_own(url):
+    """Let this process's own models mean the database at `url` from here on, as Django's test runner does."""
     default = connections["default"]
-    with contextlib.ExitStack() as stack:
-        if default.vendor == "sqlite":
-            template = Path(folder) / "template.sqlite3"
-            default.ensure_connection()
-            with contextlib.closing(sqlite3.connect(template)) as copy:
-                default.connection.backup(copy)
-        else:
-            default.close()
-            url = stack.enter_context(database_url())
-            copy = stack.enter_context(own_database(url, template=default.settings_dict["NAME"]))
-            template = urlsplit(copy).path[1:]
-        templates[default.vendor] = template
-        stack.callback(templates.clear)
-        yield
+    default.close()
+    settings.DATABASES["default"]["NAME"] = default.settings_dict["NAME"] = dj_database_url.parse(url)["NAME"]
 
 
 @contextlib.contextmanager
