@@ -9,8 +9,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from tests.admin_pages import make_rows
 from tests.api import Api
-from tests.databases import become_own, migrated_template, new_database
+from tests.databases import become_own, migrated_template, new_database, undone
 from tests.needs import need_tool
 from tests.rounds import FULL
 from tests.s3 import CREDENTIALS, S3Server
@@ -38,6 +39,8 @@ ONCE = (
         "transfer/",
         "services/s3/test_faults.py",
         "test_admin_browser.py",
+        "test_admin_crawl.py",
+        "test_admin_forms.py",
         "test_tallies.py",
     ),
     "test_tracing.py",
@@ -123,6 +126,13 @@ def django_db_setup(request, django_test_environment, django_db_blocker, tmp_pat
         with django_db_blocker.block():
             yield
         connection.close()
+
+
+@pytest.fixture(scope="module")
+def admin_rows(django_db_setup, django_db_blocker):
+    """At least one row of each model, ann's, with hostile names; there for a whole module, and undone at its end."""
+    with django_db_blocker.unblock(), undone():
+        yield make_rows(make_caller("ann"))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import dj_database_url
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
 from django.db.utils import load_backend
 from psycopg import sql
 
@@ -97,6 +97,16 @@ def _make_template(kind, folder):
     create_database(url, name, template="template1")
     run_command(urlunsplit(urlsplit(url)._replace(path=f"/{name}")), "migrate", "--verbosity=0")
     return name
+
+
+@contextlib.contextmanager
+def undone():
+    """What is written in here is there for all tests in here, and undone at the end."""
+    around = transaction.atomic()
+    around._from_testcase = True  # as Django's TestCase marks its own: not one of the code under test
+    with around:
+        yield
+        transaction.set_rollback(True)
 
 
 def become_own(url):

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from portal.admin import base
 from portal.models import UploadBatch
 from portal.services.audit import record_action
-from tests.admin_pages import MODELS, make_rows, read, url
+from tests.admin_pages import MODELS, read, url
 from tests.samples import make_batch
 
 #: Looked up by one value, or by the ids of the rows of a page.
@@ -19,11 +19,10 @@ BOUNDED = re.compile(r'"(id|owner_id|session_id|event_id)" (=|IN) ')
 
 
 @pytest.fixture
-def rows(ann, admin_user):
+def rows(admin_rows, admin_user):
     """At least one row of each model."""
-    found = make_rows(ann)
-    record_action(admin_user, found[UploadBatch][0], "Recount")
-    return found
+    record_action(admin_user, admin_rows[UploadBatch][0], "Recount")
+    return admin_rows
 
 
 def statements(client, address):

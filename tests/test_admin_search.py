@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.contrib import admin
 
 from portal.models import (
     ApiToken,
@@ -15,7 +16,7 @@ from portal.models import (
     UploadPart,
     UploadSession,
 )
-from tests.admin_pages import MODELS, make_rows, read, url
+from tests.admin_pages import MODELS, read, url
 from tests.samples import make_batch
 
 WITHOUT_UUID = (EventCounter, OwnerUsage, Recount)
@@ -23,14 +24,14 @@ ODD_TEXTS = ["", " ", "%", "_", "'", '"', "\\", "\0", "a\0b", "💥", "‮", "x"
 ODD_TEXTS += ["01890000-0000-7000-8000-000000000000", "01890000", "{}", "' OR 1=1 --", "\ud7ff", "9" * 400]
 
 
-@pytest.fixture
-def rows(ann):
-    """At least one row of each model, with hostile names."""
-    return make_rows(ann)
+@pytest.fixture(autouse=True)
+def _page_alone(monkeypatch):
+    """Without the list of all models beside each page, a quarter of its CPU: tests/test_admin.py has that."""
+    monkeypatch.setattr(admin.site, "enable_nav_sidebar", False)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_search_takes_any_text(admin_client, rows, model):
+def test_search_takes_any_text(admin_client, admin_rows, model):
     for text in ODD_TEXTS:
         response = admin_client.get(url(model), {"q": text})
         assert response.status_code == 200, repr(text)
@@ -43,15 +44,15 @@ def found(client, model, text):
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model not in WITHOUT_UUID])
-def test_search_finds_one_row_by_its_whole_id_however_it_is_written(admin_client, rows, model):
-    for row in rows[model]:
+def test_search_finds_one_row_by_its_whole_id_however_it_is_written(admin_client, admin_rows, model):
+    for row in admin_rows[model]:
         for text in (str(row.pk), row.pk.hex, str(row.pk).upper(), f" {row.pk} "):
             assert found(admin_client, model, text) == {str(row.pk)}
 
 
-def test_search_finds_by_the_id_of_what_a_row_belongs_to(admin_client, rows):
-    file = next(file for file in rows[IngestFile] if file.batch_id)
-    part = rows[UploadPart][0]
+def test_search_finds_by_the_id_of_what_a_row_belongs_to(admin_client, admin_rows):
+    file = next(file for file in admin_rows[IngestFile] if file.batch_id)
+    part = admin_rows[UploadPart][0]
     assert found(admin_client, IngestFile, file.batch_id) == {str(file.pk)}
     assert found(admin_client, UploadSession, file.pk) == {str(file.session_id)}
     assert found(admin_client, UploadPart, part.session_id) == {str(part.pk)}
@@ -60,19 +61,19 @@ def test_search_finds_by_the_id_of_what_a_row_belongs_to(admin_client, rows):
         assert found(admin_client, OutboxEvent, pk) == {str(event.pk)}
 
 
-def test_search_finds_by_a_digest_and_by_part_of_a_name(admin_client, rows, bob):
+def test_search_finds_by_a_digest_and_by_part_of_a_name(admin_client, admin_rows, bob):
     other = make_batch(bob, name="another one")
-    batch, file = rows[UploadBatch][0], next(file for file in rows[IngestFile] if file.sha256)
+    batch, file = admin_rows[UploadBatch][0], next(file for file in admin_rows[IngestFile] if file.sha256)
     for text in ("alert", "ALERT", "ann"):
         assert found(admin_client, UploadBatch, text) == {str(batch.pk)}
     assert found(admin_client, UploadBatch, "other") == {str(other.pk)}
     assert found(admin_client, IngestFile, file.sha256) == {str(file.pk)}
-    token = rows[ApiToken][0]
+    token = admin_rows[ApiToken][0]
     assert found(admin_client, ApiToken, token.prefix) == {str(token.pk)}
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_filters_and_orders_take_what_they_offer_and_survive_the_rest(admin_client, rows, model):
+def test_filters_and_orders_take_what_they_offer_and_survive_the_rest(admin_client, admin_rows, model):
     page = read(admin_client, url(model))
     offered = {found.replace("&amp;", "&") for found in re.findall(r'href="(\?[^"]*)"', page)}
     for query in offered:
@@ -91,7 +92,7 @@ def test_filters_and_orders_take_what_they_offer_and_survive_the_rest(admin_clie
         *["o=9.9.9", "e=1", "nothing=1", "_to_field=x"],
     ],
 )
-def test_an_address_made_by_hand_does_no_harm(admin_client, rows, query):
+def test_an_address_made_by_hand_does_no_harm(admin_client, admin_rows, query):
     for model in MODELS:
         if "created_at" in query and not hasattr(model, "created_at"):
             continue

@@ -1,7 +1,6 @@
 """What a service costs in queries, which is the same whether there are 10 rows of each kind or 10,000."""
 
 import pytest
-from django.db import transaction
 from django.utils import timezone
 
 from portal.models import IngestFile, OwnerUsage, UploadBatch, UploadPart, UploadSession
@@ -13,6 +12,7 @@ from portal.services.part_records import list_parts
 from portal.services.parts import begin_part
 from portal.services.sessions import abort_session, create_session, list_sessions, received_ranges
 from portal.services.whole_files import begin_files
+from tests.databases import undone
 from tests.samples import CHUNK, make_batch, make_caller, open_session, ready_session, send_part, store_file
 from tests.services.situations import seen_queries, session_row
 
@@ -32,15 +32,12 @@ def fill(owner, batch, count):
 @pytest.fixture(scope="module", params=[10, 10_000], ids=["10 rows", "10000 rows"])
 def filled(request, django_db_setup, django_db_blocker):
     """A batch of ann's with so many files, among so many batches: made once, in a transaction around its tests."""
-    around = transaction.atomic()
-    around._from_testcase = True  # as Django's TestCase marks its own: not one of the code under test
-    with django_db_blocker.unblock(), around:
+    with django_db_blocker.unblock(), undone():
         ann = make_caller("ann")
         batch = make_batch(ann, expected_files=10**9)
         OwnerUsage.objects.create(owner=ann.user)
         fill(ann.user, batch, request.param)
         yield batch
-        transaction.set_rollback(True)
 
 
 @pytest.fixture
