@@ -13,7 +13,16 @@ from portal.services.parts import begin_part
 from portal.services.sessions import abort_session, create_session, list_sessions, received_ranges
 from portal.services.whole_files import begin_files
 from tests.databases import undone
-from tests.samples import CHUNK, make_batch, make_caller, open_session, ready_session, send_part, store_file
+from tests.samples import (
+    CHUNK,
+    insert_copies,
+    make_batch,
+    make_caller,
+    open_session,
+    ready_session,
+    send_part,
+    store_file,
+)
 from tests.services.situations import seen_queries, session_row
 
 
@@ -21,11 +30,11 @@ def fill(owner, batch, count):
     """Give `owner` so many batches, so many files in one of them with their sessions, and events."""
     described = {"owner": owner, "original_filename": "a", "content_type": "x/y", "size_bytes": 1}
     grid = {"owner": owner, "chunk_size_bytes": 1, "total_parts": 1, "total_size_bytes": 1}
-    UploadBatch.objects.bulk_create((UploadBatch(owner=owner) for _ in range(count)), batch_size=1000)
-    files = [IngestFile(batch=batch, path=f"p/{number:05}", status="FAILED", **described) for number in range(count)]
-    IngestFile.objects.bulk_create(files, batch_size=1000)
-    sessions = (UploadSession(file=file, status="ABORTED", expires_at=timezone.now(), **grid) for file in files)
-    UploadSession.objects.bulk_create(sessions, batch_size=1000)
+    insert_copies(UploadBatch(owner=owner), count)
+    paths = [f"p/{number:05}" for number in range(count)]
+    files = insert_copies(IngestFile(batch=batch, status="FAILED", **described), count, path=paths)
+    assert IngestFile.objects.filter(batch=batch).count() == count
+    insert_copies(UploadSession(status="ABORTED", expires_at=timezone.now(), **grid), count, file_id=files)
     UploadBatch.objects.filter(pk=batch.pk).update(total_files=count, failed_count=count, total_bytes=count)
 
 

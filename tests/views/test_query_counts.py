@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import IngestFile, UploadBatch, UploadPart, UploadSession
-from tests.samples import make_token
+from tests.samples import insert_copies, make_token
 
 #: Who asks is one query, what is asked for is one more; what lies below somebody's own is looked up first.
 QUERIES = {
@@ -33,20 +33,16 @@ QUERIES = {
 def fill(owner, batch, start, stop):
     """Give `owner` batches, stored files in one of them, complete sessions, and parts of one session."""
     numbers = range(start, stop)
-    UploadBatch.objects.bulk_create((UploadBatch(owner=owner, name=str(n)) for n in numbers), batch_size=2000)
+    insert_copies(UploadBatch(owner=owner), len(numbers), name=map(str, numbers))
     stored = {"status": "STORED", "sha256": "0" * 64, "storage_key": "k", "size_bytes": 1, "original_filename": "a"}
-    files = IngestFile.objects.bulk_create(
-        (IngestFile(owner=owner, batch=batch, path=f"a/{n:05}", **stored) for n in numbers), batch_size=2000
-    )
+    paths = [f"a/{number:05}" for number in numbers]
+    files = insert_copies(IngestFile(owner=owner, batch=batch, **stored), len(numbers), path=paths)
     described = {"chunk_size_bytes": 1, "total_parts": 10_000, "total_size_bytes": 10_000, "expires_at": timezone.now()}
-    sessions = UploadSession.objects.bulk_create(
-        (UploadSession(owner=owner, file=file, status="COMPLETE", **described) for file in files), batch_size=2000
-    )
-    first = UploadSession.objects.order_by("id").first() or sessions[0]
-    UploadPart.objects.bulk_create(
-        (UploadPart(session=first, number=n + 1, size_bytes=1, blake3="0" * 64) for n in numbers), batch_size=2000
-    )
-    return {"batch": batch.pk, "file": files[0].pk, "session": first.pk}
+    insert_copies(UploadSession(owner=owner, status="COMPLETE", **described), len(numbers), file_id=files)
+    first = UploadSession.objects.order_by("id").first()
+    part = UploadPart(session=first, size_bytes=1, blake3="0" * 64)
+    insert_copies(part, len(numbers), number=[number + 1 for number in numbers])
+    return {"batch": batch.pk, "file": files[0], "session": first.pk}
 
 
 @pytest.fixture
