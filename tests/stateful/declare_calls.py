@@ -18,11 +18,13 @@ def declare(model, luck, batch, entries, open_sessions, reads):
     for place, (path, *_) in enumerate(entries):
         if open_sessions and words[place] == UPLOAD:
             file = model.file_on(batch, path)
-            if file.status != "UPLOADING":
-                if luck():
-                    bring(model, file, file.name, file.size, file.declared)
-                else:
-                    words[place] = LOST
+            if file.status == "UPLOADING":
+                # By an entry before it, on the same path.
+                words[place] = UPLOAD | RESUME
+            elif luck():
+                bring(model, file, file.name, file.size, file.declared)
+            else:
+                words[place] = LOST
     return _told(luck, words)
 
 
