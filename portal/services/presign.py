@@ -78,7 +78,8 @@ def complete_part(session, number, *, storage, etag=None):
 
 def pick_up_parts(session, *, storage):
     """Put on record all parts of an open session that the store has, of the right size; return how many."""
-    if not storage.presigns or not session.presigned:
+    # Without an upload (its only part became another, and begins anew) nothing that a client sent is anywhere.
+    if not storage.presigns or not session.presigned or not session.upload_id:
         return 0
     known = set(session.parts.values_list("number", flat=True))
     found = [

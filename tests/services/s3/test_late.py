@@ -196,6 +196,19 @@ def test_what_an_earlier_writer_put_is_not_taken_for_the_upload(ann, storage, mi
     assert list(ministack.objects(bucket).values()) == [b"BBBBB"]
 
 
+def test_the_only_part_that_became_another_is_missing_however_often_finalize_is_asked(ann, storage):
+    session = open_session(ann, storage, size=5)
+    (signed,), _ = presign_parts(session, [[1, 1]], storage=storage)
+    assert requests.put(signed["url"], data=b"BBBBB", timeout=60).status_code == 200
+    presign.complete_part(session_row(session), 1, storage=storage)
+    assert requests.put(signed["url"], data=b"AAAAA", timeout=60).status_code == 200
+    for _ in range(3):
+        with pytest.raises(MissingParts):
+            finalize_session(session_row(session), storage=storage)
+    send_part(ann, storage, session, 1, b"BBBBB")
+    assert finalize_session(session_row(session), storage=storage).status == "STORED"
+
+
 @pytest.mark.parametrize("server", ["rclone", "ministack"])
 def test_a_file_of_one_part_whose_finalize_lost_its_answer_is_there(ann, request, server, monkeypatch):
     server = request.getfixturevalue(server)
