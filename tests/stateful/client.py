@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import suppress
+from functools import partial
 
 from django.db import OperationalError
 from hypothesis.stateful import RuleBasedStateMachine
@@ -12,7 +13,7 @@ from portal.storage.base import StorageUnavailable
 from tests.services.situations import A_DAY
 from tests.stateful.fates import Killed
 from tests.stateful.model import digest_of
-from tests.stateful.outcomes import Luck, outcomes, told
+from tests.stateful.outcomes import Luck, Told, outcomes
 from tests.stateful.session_calls import work
 from tests.stateful.sight import adopt, check_bytes, check_drift, check_leftovers, check_usage, differences, look
 from tests.stateful.world import OWNERS, TOKENS, Owner, needed_scopes
@@ -21,9 +22,9 @@ from tests.stateful.world import OWNERS, TOKENS, Owner, needed_scopes
 FAILED = (None, 503, 507)
 
 
-def insufficient_scope(_model, _luck):
-    """Whatever it is: the token may not do it."""
-    return told(403, "insufficient_scope")
+def insufficient_scope(_model, _luck, harm=None):
+    """Whatever it is: the token may not do it; or that is said which is wrong with the body itself."""
+    return Told(frozenset({(403, "insufficient_scope"), *({(400, harm)} if harm else ())}))
 
 
 class Client(RuleBasedStateMachine):
@@ -84,8 +85,8 @@ class Client(RuleBasedStateMachine):
         answer = doors.ask(*request, **options)
         told = f"{doors.name} {request[:2]}: {answer.outcome} {answer.items or ''}"
         if not self.may(*request[:2]):
-            what = insufficient_scope
-        self.world.seen[getattr(what, "func", what).__name__, answer.outcome] += 1
+            what = partial(insufficient_scope, harm=what.keywords.get("harm"))
+        self.world.seen[what.func.__name__, answer.outcome] += 1
         assert answer.status in FAILED or answer.status < 500, f"{told}: {answer.body[:500]!r}"
         self.settle(what, answer, told)
         return answer

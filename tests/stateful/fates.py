@@ -103,6 +103,21 @@ def _met_before(fate, method):
     return fated
 
 
+class PlainStorage(StrictStorage):
+    """Bytes in memory that can be wiped, and whose locks end with a process."""
+
+    def wipe(self):
+        """Forget everything."""
+        for files in self.files.values():
+            files.clear()
+
+    def release_locks(self):
+        """The kernel gives up what a dead process had locked."""
+        for files in self.files.values():
+            for file in files.values():
+                file.locks.clear()
+
+
 def make_fated_storage(fate, monkeypatch):
     """Return bytes in memory, each step of which is a point of `fate`; they outlive the process, its locks do not."""
     steps = {
@@ -116,14 +131,7 @@ def make_fated_storage(fate, monkeypatch):
         for name in names:
             monkeypatch.setattr(thing, name, _met_before(fate, getattr(thing, name)))
     # As quick as a disk: small files are stored and recorded in one step.
-    return type("FatedStorage", (StrictStorage,), steps | {"swift": True})(clock=Clock())
-
-
-def release_locks(storage):
-    """The kernel gives up what a dead process had locked."""
-    for files in storage.files.values():
-        for file in files.values():
-            file.locks.clear()
+    return type("FatedStorage", (PlainStorage,), steps | {"swift": True})(clock=Clock())
 
 
 def join_database(fate, monkeypatch, stack):

@@ -5,7 +5,7 @@ Nothing here knows the portal's code. What each call makes of it is in `tests/st
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CHUNK = 64 * 1024
 #: By what closes a batch, the code that says so.
@@ -65,37 +65,6 @@ class File:
         """Whether it can be the file of these bytes."""
         known = self.sha256 or self.declared
         return self.size == size and (not sha256 or not known or sha256 == known)
-
-
-@dataclass(eq=False)
-class Session:
-    """An upload session; `parts` are bytes by number, `gone` says that its file was deleted."""
-
-    file: File
-    name: str
-    declared: str
-    status: str = "INIT"
-    parts: dict = field(default_factory=dict)
-    overdue: bool = False
-    gone: bool = False
-    id: str | None = None
-
-    def __post_init__(self):
-        self.size = self.file.size
-
-    @property
-    def open(self):
-        """Whether it takes parts."""
-        return self.status in ("INIT", "IN_PROGRESS")
-
-    @property
-    def total_parts(self):
-        """How many parts it has."""
-        return -(-self.size // CHUNK)
-
-    def part_size(self, number):
-        """Return the size of a part: one chunk, or the rest."""
-        return min(CHUNK, self.size - (number - 1) * CHUNK)
 
 
 class Model:
@@ -189,7 +158,7 @@ class Model:
         return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(lines, key=lambda line: line[0].encode()))
 
     def view(self):
-        """Return all of it that a client can see, without ids."""
+        """Return all of it that a client can see, without ids, and the digests by which bytes will be judged."""
         alive = [session for session in self.sessions if not session.gone]
         return {
             "batches": {
@@ -199,4 +168,9 @@ class Model:
             "files": {file.key: (file.status, file.error, file.size, file.sha256) for file in self.files},
             "sessions": sorted(((one.file.key, one.status, one.size, sorted(one.parts)) for one in alive), key=str),
             "events": +self.events,
+            "declared": sorted(
+                [(file.key, file.declared) for file in self.files if file.status in ("EXPECTED", "UPLOADING")]
+                + [(one.file.key, one.declared) for one in alive if one.open],
+                key=str,
+            ),
         }

@@ -1,7 +1,8 @@
 """What the calls of sessions make of the model, and what they may be answered with; so does the worker's round."""
 
-from tests.stateful.model import TO_BRING, TO_JOIN, TO_REOPEN, File, Session, digest_of
+from tests.stateful.model import TO_BRING, TO_JOIN, TO_REOPEN, File, digest_of
 from tests.stateful.outcomes import LOST, MISSING, UNDONE, Told, refused, told
+from tests.stateful.sessions import Session
 
 
 def open_session(model, luck, batch, path, name, size, sha256):
@@ -35,17 +36,21 @@ def bring(model, file, name, size, declared):
     model.sessions.append(Session(file, name, declared))
 
 
+def find_reasons(session, number):
+    """Return what is wrong with asking for this part, whatever comes with it."""
+    reasons = set() if session.open else {"session_closed"}
+    return reasons if 1 <= number <= session.total_parts else reasons | {"part_out_of_range"}
+
+
 def put_part(model, luck, session, number, data, harm):
     """PUT a part; `harm` is what is wrong with the body itself."""
     session = model.sessions[session]
     if session.gone:
         return MISSING
-    reasons = {harm} if harm else set()
-    if not session.open:
-        reasons.add("session_closed")
-    if not 1 <= number <= session.total_parts:
-        reasons.add("part_out_of_range")
-    elif len(data) != session.part_size(number):
+    reasons = find_reasons(session, number) | ({harm} if harm else set())
+    if "part_out_of_range" in reasons:
+        return refused(reasons)
+    if len(data) != session.part_size(number):
         reasons.add("wrong_part_size")
     elif session.parts.get(number, data) != data:
         reasons.add("part_conflict")
@@ -54,13 +59,15 @@ def put_part(model, luck, session, number, data, harm):
     if number not in session.parts:
         if not luck():
             return UNDONE
-        session.parts[number], session.status, session.overdue = data, "IN_PROGRESS", False
+        session.record(number, data)
     return told(200)
 
 
 def _finalize(model, luck, session):
     """Return `(status, code)` of one finalize, or None when it came to nothing."""
     if session.open and len(session.parts) < session.total_parts:
+        session.pick_up()
+    if session.open and (len(session.parts) < session.total_parts or session.drop_changed()):
         return 400, "missing_parts"
     if session.open:
         if not luck():

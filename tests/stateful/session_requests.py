@@ -57,14 +57,17 @@ class SessionRequests(Caller):
                 self._put_part(place, number)
 
     def _put_part(self, place, number, other=None, harm=None):
-        session = self.model.sessions[place]
-        data = CONTENTS[other] if other in CONTENTS else self._meant_by(session)
-        part = data[max(number - 1, 0) * CHUNK :][:CHUNK]
+        part = self.part_of(place, number, other)
         part = bytes(len(part)) if other == OTHER_BYTES else part
         harm = harm if part else None
         lines, options = harmed(harm)
         what = partial(session_calls.put_part, session=place, number=number, data=part, harm=harm)
         self.call(what, "PUT", f"{self.session_url(place)}/parts/{number}", part, *lines, **options)
+
+    def part_of(self, place, number, other=None):
+        """Return a part of what the client means, or of some `other` content."""
+        data = CONTENTS[other] if other in CONTENTS else self._meant_by(self.model.sessions[place])
+        return data[max(number - 1, 0) * CHUNK :][:CHUNK]
 
     def _meant_by(self, session):
         """Return the bytes that the client means: of a declared file those of its digest, or any of its size."""
@@ -76,7 +79,9 @@ class SessionRequests(Caller):
     @needs_session
     def finalize(self, which):
         """POST finalize."""
-        place = self.session_at(which)
+        self._finalize(self.session_at(which))
+
+    def _finalize(self, place):
         self.call(partial(session_calls.finalize, session=place), "POST", f"{self.session_url(place)}/finalize")
 
     def finalize_many(self, which, places):

@@ -7,11 +7,11 @@ from datetime import timedelta
 from django.db import connection
 from django.db.models.functions import Now
 
-from portal.models import IdempotencyKey, UploadSession
+from portal.models import IdempotencyKey, PartClaim, UploadSession
 from portal.services.worker import clean_up
-from portal.storage.memory import MemoryStorage
+from portal.storage.base import Storage
 from tests.crashes.small import TABLES
-from tests.stateful.fates import Fate, release_locks
+from tests.stateful.fates import Fate
 from tests.stateful.model import Model
 
 #: By the word of a token, its scopes.
@@ -39,6 +39,8 @@ class Owner:
     #: By what each thing was made, to say it again: by name, and of loose files by key.
     said: dict = field(default_factory=dict)
     posted: set = field(default_factory=set)
+    #: What it was given to send parts to the store itself, by session and number.
+    urls: dict = field(default_factory=dict)
     named: int = 0
 
 
@@ -47,7 +49,7 @@ class World:
     """The portal that is called, in this process: `doors` by the name of an owner and the word of a token."""
 
     doors: dict
-    storage: MemoryStorage
+    storage: Storage
     fate: Fate
     #: What happened to it, and how often.
     seen: Counter = field(default_factory=Counter)
@@ -58,16 +60,16 @@ class World:
         with connection.cursor() as cursor:
             for table in TABLES:
                 cursor.execute(f"DELETE FROM portal_{table}")
-        for files in self.storage.files.values():
-            files.clear()
+        self.storage.wipe()
 
     def recover(self):
         """Whoever died is replaced, every lease runs out, and the worker does its round."""
         if self.fate.dead:
-            release_locks(self.storage)
+            self.storage.release_locks()
             connection.close()
         self.fate.forget()
         long_ago = {"lease_until": Now() - timedelta(seconds=1)}
         UploadSession.objects.filter(status="FINALIZING").update(**long_ago)
         IdempotencyKey.objects.filter(status="CLAIMED").update(**long_ago)
+        PartClaim.objects.update(**long_ago)
         clean_up(storage=self.storage)
