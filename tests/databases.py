@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import dj_database_url
 import psycopg
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from django.db.utils import load_backend
 from psycopg import sql
@@ -134,9 +134,15 @@ def models_of(url):
 
 
 def run_command(url, *arguments):
-    """Return what a command of manage.py prints that needs the database at `url` alone, without a process for it."""
+    """Return what a command of manage.py prints that needs the database at `url` alone, without a process for it.
+
+    Raises CommandError with what it had printed when it fails.
+    """
     with models_of(url), contextlib.redirect_stdout(io.StringIO()) as said:
-        call_command(*arguments)
+        try:
+            call_command(*arguments)
+        except CommandError as error:
+            raise CommandError(f"{said.getvalue()}{error}") from error
     return said.getvalue()
 
 

@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from django.apps import apps
+from django.core.management import CommandError
 
 from boot.leash import leashed
 from tests.databases import is_empty, run_command
@@ -82,7 +83,12 @@ class LiveServer:
 
     def command(self, *arguments):
         """As `manage`, for what needs the database alone: in this process, a second sooner, if it has Django."""
-        return run_command(self.database_url, *arguments) if apps.ready else self.manage(*arguments)
+        if not apps.ready:
+            return self.manage(*arguments)
+        try:
+            return run_command(self.database_url, *arguments)
+        except CommandError as error:
+            raise ServerFailed(f"manage.py {' '.join(arguments)}: {error}") from error
 
     def create_token(self, name, *options):
         """Return a new token of the user `name`, who is made if need be; `options` as of `create_token`."""

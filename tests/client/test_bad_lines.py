@@ -95,6 +95,6 @@ def test_all_arrives_and_nothing_twice_but_what_was_in_flight(mortal, tmp_path, 
     assert stored_files(api, report.batch.id) == digests(files)
     batch = expect(200, api.get(f"/batches/{report.batch.id}"))
     assert (batch["status"], batch["stored_count"], batch["stored_bytes"]) == ("COMPLETE", len(files), report.size)
-    assert "drift=0" in mortal.manage("reconcile_batches")
+    assert "drift=0" in mortal.command("reconcile_batches")
     checked = PortalClient(mortal.url, token, cache=False).verify_folder(folder, batch["id"])
     assert checked.equal

@@ -115,7 +115,7 @@ class Judge:
 
     def _judge_drift(self):
         try:
-            said = self.portal.manage("reconcile_batches")
+            said = self.portal.command("reconcile_batches")
         except ServerFailed as error:
             said = str(error)
         if "drift=0" not in said:

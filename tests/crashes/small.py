@@ -108,6 +108,10 @@ class SmallPortal(MortalPortal):
         """Run a command: of its own before anybody is born, else in the small portal that is asked now."""
         return self.at.call("manage", *arguments) if getattr(self, "at", None) else super().manage(*arguments)
 
+    def command(self, *arguments):
+        """The same: it is a process of the portal that is to have done it."""
+        return self.manage(*arguments)
+
     def execute(self, statement, *values):
         """Run one statement of SQL, past all rules; `?` stands for a value."""
         with self._connect() as (connection, mark):

@@ -65,7 +65,7 @@ def _each_is_there_once(nodes, api, stored, batch):
 
 def _nothing_else_is_there(node, rclone, bucket, stored):
     """No drift, each file reads back as its digest says, and there is no object that no row names."""
-    node.manage("reconcile_batches")
+    node.command("reconcile_batches")
     node.manage("verify_files")
     named = {key for (key,) in node.rows("SELECT storage_key FROM portal_ingestfile WHERE status = 'STORED'")}
     assert {key.removeprefix("portal/objects/") for key in rclone.objects(bucket)} == named

@@ -51,7 +51,7 @@ def workers_of(server):
 def test_it_works_until_it_is_told_to_stop(portal_server, ann_api, start_worker, number):
     session = ann_api.open_session(1)
     code = f"UploadSession.objects.filter(pk={session['session_id']!r}).update(expires_at='2020-01-01T00:00:00Z')"
-    portal_server.manage("shell", "--no-imports", "-c", f"from portal.models import UploadSession; {code}")
+    portal_server.command("shell", "--no-imports", "-c", f"from portal.models import UploadSession; {code}")
     before = workers_of(portal_server)
     worker = start_worker()
     path = f"/uploads/sessions/{session['session_id']}"

@@ -34,7 +34,7 @@ def test_a_repeat_with_its_key_is_the_same_answer_with_the_secret_that_is_kept_n
     assert expect(200, again) == made
     assert (again.headers["Idempotent-Replayed"], again.headers["Cache-Control"]) == ("true", "no-store")
     code = "from portal.models import IdempotencyKey as K; print(*K.objects.values_list('answer', flat=True))"
-    kept = portal_server.manage("shell", "--no-imports", "-c", code)
+    kept = portal_server.command("shell", "--no-imports", "-c", code)
     assert made["id"] in kept
     assert made["secret"] not in kept
     expect(204, ann_api.delete(f"/endpoints/{made['id']}"))
@@ -57,7 +57,7 @@ def test_its_owner_enables_it_again_after_it_was_gone(ann_api, portal_server):
     made.pop("secret")
     path = f"/endpoints/{made['id']}"
     code = f"from portal.models import Endpoint as E; disable_endpoint(E.objects.get(pk={made['id']!r}))"
-    portal_server.manage("shell", "--no-imports", "-c", f"from portal.services.endpoints import *; {code}")
+    portal_server.command("shell", "--no-imports", "-c", f"from portal.services.endpoints import *; {code}")
     assert expect(200, ann_api.get(path))["status"] == "DISABLED"
     for _ in range(2):
         assert expect(200, ann_api.post(f"{path}/enable")) == made
