@@ -22,7 +22,7 @@ def storage(root):
 
 
 @pytest.fixture
-def calls(tmp_path, monkeypatch):
+def calls(tmp_path):
     """What was called, in order, with paths below the test's folder."""
     seen = []
 
@@ -30,16 +30,18 @@ def calls(tmp_path, monkeypatch):
         path = Path(f"/proc/self/fd/{thing}").readlink() if isinstance(thing, int) else Path(thing)
         return str(path.relative_to(tmp_path / "data"))
 
-    def watch(call, really):
+    def watch(patch, call, really):
         def called(thing, *rest, **options):
             seen.append((call, name(thing)))
             return really(thing, *rest, **options)
 
-        monkeypatch.setattr(os, call, called)
+        patch.setattr(os, call, called)
 
-    for call in ("fsync", "fdatasync", "rename", "mkdir", "unlink", "pwrite"):
-        watch(call, getattr(os, call))
-    return seen
+    # Undone before the folder is removed, which calls them too.
+    with pytest.MonkeyPatch.context() as patch:
+        for call in ("fsync", "fdatasync", "rename", "mkdir", "unlink", "pwrite"):
+            watch(patch, call, getattr(os, call))
+        yield seen
 
 
 def test_a_new_root_is_durable_with_its_parents(tmp_path, calls):
