@@ -5,6 +5,7 @@ from typing import Any
 
 from portal.exceptions import InsufficientScope, NotFound
 from portal.models import Endpoint, IngestFile, OutboxEvent, UploadBatch, UploadSession
+from portal.models.looks import once
 from portal.models.prepared_rows import find_row
 from portal.models.sessions import FIND_GRID, FIND_SESSION, GRID_FIELDS
 
@@ -90,10 +91,14 @@ def get_own_event(caller, event_id):
 
 def get_batch(caller, batch_id):
     """Return the batch, or raise NotFound if it is not there or not the caller's."""
-    batch = find_row(UploadBatch, id=batch_id, owner_id=caller.user.pk)
+    batch = once(_find_batch, batch_id, caller.user.pk)
     if batch is None:
         raise NotFound
     return batch
+
+
+def _find_batch(batch_id, owner_id):
+    return find_row(UploadBatch, id=batch_id, owner_id=owner_id)
 
 
 def get_followed_batch(caller, batch_id):

@@ -8,6 +8,7 @@ import sqlite3
 from datetime import UTC, datetime
 from uuid import UUID, SafeUUID
 
+import orjson
 from django.db.backends.sqlite3 import base
 from django.db.backends.sqlite3.operations import DatabaseOperations as DjangoOperations
 
@@ -39,6 +40,10 @@ class DatabaseOperations(DjangoOperations):
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
         return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+    def adapt_json_value(self, value, encoder):
+        """Return the text of a JSON value; no field of ours has an encoder of its own."""
+        return orjson.dumps(value).decode()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -4,25 +4,12 @@ Making the SQL of a queryset costs ten times what the database needs to run it: 
 Such a statement is written as a queryset all the same, so that it means the same on every database.
 """
 
-import threading
-from contextlib import contextmanager
 from functools import cache
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.sql import InsertQuery, UpdateQuery
 
-_look = threading.local()
-
-
-@contextmanager
-def one_look():
-    """Inside, what this thread asks for twice alike in prepared SELECTs is asked once: for reads of one moment."""
-    _look.seen = {}
-    try:
-        yield
-    finally:
-        del _look.seen
-
+from portal.models.looks import once
 
 #: Fields whose values go to every database as they are; and those of which many rows have the very same one.
 PLAIN = (models.CharField, models.IntegerField)
@@ -35,7 +22,9 @@ class Slot(models.Value):
     def __init__(self, name, field):
         super().__init__(name, output_field=field)
         target = getattr(field, "target_field", field)
-        self._plain, self._shared = isinstance(target, PLAIN), isinstance(target, SHARED)
+        #: Whether its values go to every database as they are.
+        self.plain = isinstance(target, PLAIN)
+        self._shared = isinstance(target, SHARED)
         #: The last value, which nobody can change, and what goes to the database for it.
         self._last = None, None
 
@@ -43,11 +32,8 @@ class Slot(models.Value):
         """Return a placeholder, and this slot as what it holds."""
         return "%s", [self]
 
-    def fill(self, values, connection):
-        """Return what goes to the database for this slot."""
-        value = values[self.value]
-        if value is None or self._plain:
-            return value
+    def fill(self, value, connection):
+        """Return what goes to the database for `value`, which is not None."""
         last, made = self._last
         if last is not value:
             made = self.output_field.get_db_prep_value(value, connection)
@@ -85,12 +71,7 @@ class Prepared:
 
     def rows(self, **values):
         """Run the SELECT; return its rows, their values as the model's fields give them."""
-        seen, asked = getattr(_look, "seen", {}), (self, *values.values())
-        if asked not in seen:
-            with connection.cursor() as cursor:
-                converters = self._run(cursor, values)
-                seen[asked] = [_convert(row, converters) for row in cursor.fetchall()]
-        return seen[asked]
+        return once(self._select, *values.items())
 
     def objects(self, *models, **values):
         """Run the SELECT of all columns of `models`; return a list of their objects, or of tuples of them if several.
@@ -115,31 +96,52 @@ class Prepared:
 
     def write_each(self, rows):
         """Run the UPDATE or INSERT for each of `rows`, `{name: value}`; all or none only inside a transaction."""
-        sql, params, _ = self._ready()
+        sql, blanks, _ = self._ready()
         with connection.cursor() as cursor:
-            cursor.executemany(sql, [_fill(params, values) for values in rows])
+            cursor.executemany(sql, [blanks.fill(values) for values in rows])
+
+    def _select(self, *values):
+        with connection.cursor() as cursor:
+            converters = self._run(cursor, dict(values))
+            return [_convert(row, converters) for row in cursor.fetchall()]
 
     def _run(self, cursor, values):
-        sql, params, converters = self._ready()
-        cursor.execute(sql, _fill(params, values))
+        sql, blanks, converters = self._ready()
+        cursor.execute(sql, blanks.fill(values))
         return converters
 
     def _ready(self):
         made = self._made.get(connection.vendor)
         if made is None:
-            made = self._made[connection.vendor] = _make(self._build())
+            sql, params, converters = _make(self._build())
+            made = self._made[connection.vendor] = sql, Blanks(params), converters
         return made
+
+
+class Blanks:
+    """The parameters of a statement, some of them Slots."""
+
+    def __init__(self, params):
+        self._params = list(params)
+        found = [(index, param) for index, param in enumerate(params) if isinstance(param, Slot)]
+        self._plain = [(index, slot.value) for index, slot in found if slot.plain]
+        self._others = [(index, slot.value, slot) for index, slot in found if not slot.plain]
+
+    def fill(self, values):
+        """Return the parameters with `{name: value}` in the slots."""
+        params, here = self._params.copy(), connections[DEFAULT_DB_ALIAS]
+        for index, name in self._plain:
+            params[index] = values[name]
+        for index, name, slot in self._others:
+            value = values[name]
+            params[index] = None if value is None else slot.fill(value, here)
+        return params
 
 
 @cache
 def attnames(model):
     """Return the names of its columns, as attributes of its objects."""
     return [field.attname for field in model._meta.concrete_fields]
-
-
-def _fill(params, values):
-    here = connections[DEFAULT_DB_ALIAS]
-    return [param.fill(values, here) if isinstance(param, Slot) else param for param in params]
 
 
 def _make(built):

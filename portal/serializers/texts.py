@@ -1,7 +1,6 @@
 """Checked texts that several inputs share: names, relative paths, metadata, digests."""
 
 import re
-import unicodedata
 
 import orjson
 from drf_spectacular.utils import extend_schema_field
@@ -21,12 +20,8 @@ def describe_fault(field, error):
     return {"field": field, "code": detail["code"], "detail": str(detail["message"])}
 
 
-def _has_control(text):
-    return any(unicodedata.category(character) == "Cc" for character in text)
-
-
-def _is_unicode(text):
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+#: Unicode's category Cc, and what UTF-8 cannot hold.
+CONTROL, SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f]"), re.compile(r"[\ud800-\udfff]")
 
 
 class NameField(serializers.CharField):
@@ -41,7 +36,7 @@ class NameField(serializers.CharField):
         """Return the text; refuses numbers too, which DRF would turn into one."""
         if not isinstance(data, str):
             raise serializers.ValidationError("Must be a text.", code="invalid")
-        if _has_control(data):
+        if CONTROL.search(data):
             raise serializers.ValidationError("Must not hold control characters.", code="control_character")
         return super().to_internal_value(data)
 
@@ -55,7 +50,7 @@ class PlainTextField(serializers.CharField):
     def to_internal_value(self, data):
         """Return the text."""
         text = super().to_internal_value(data)
-        if not text.isascii() and not _is_unicode(text):
+        if SURROGATE.search(text):
             raise serializers.ValidationError("Not valid UTF-8.", code="invalid")
         return text
 
@@ -81,7 +76,7 @@ class PathField(serializers.CharField):
             raise serializers.ValidationError("Must be a text.", code="invalid")
         if len(data.encode()) > MAX_PATH_BYTES:
             raise serializers.ValidationError("At most 1,024 bytes of UTF-8.", code="path_too_long")
-        if "\\" in data or _has_control(data):
+        if "\\" in data or CONTROL.search(data):
             raise serializers.ValidationError("No backslash and no control character.", code="invalid_path")
         if any(segment in ("", ".", "..") for segment in data.split("/")):
             raise serializers.ValidationError(

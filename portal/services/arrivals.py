@@ -27,16 +27,16 @@ SMALL_BYTES = 256 * 2**10
 class Arrival:
     """One file as it comes: write…, finish; then it has an outcome, its `file` or the `error` that refused it.
 
-    `length` is its size in bytes if it was announced, `sha256s` are digests (bytes) that it must have, `beside` is a
-    key whose folder its bytes may share. While `compared`, its path has a file already, and nothing is written.
+    `length` is its size in bytes if it was announced, `sha256s` are digests (bytes) that it must have. While
+    `compared`, its path has a file already, and nothing is written.
     """
 
-    def __init__(self, *, original_filename, content_type, path=None, length=None, sha256s=(), beside=None):
+    def __init__(self, *, original_filename, content_type, path=None, length=None, sha256s=()):
         self.original_filename, self.content_type, self.path = original_filename, content_type, path
         self.length = length
         self.size = 0
         self.compared = False
-        self.key = new_object_key(beside=beside)
+        self.key = new_object_key()
         #: The outcome: a file, and whether it is new; or an error.
         self.file, self.created, self.error = None, False, None
         #: The FAILED file on its path, which is opened again.
@@ -96,10 +96,6 @@ class Arrival:
             raise BodyIncomplete
         if any(sha256 != self._hash.digest() for sha256 in self._sha256s):
             raise DigestMismatch
-
-    def move(self, beside):
-        """Choose its place anew, in the folder of the key `beside` if there is one; nothing was written yet."""
-        self.key = new_object_key(beside=beside)
 
     def spill(self, storage):
         """Write to the object what is held in memory."""

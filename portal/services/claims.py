@@ -1,5 +1,7 @@
 """The claim on a finalize: who works on it, until when, by the database's clock."""
 
+import itertools
+import secrets
 import time
 from datetime import timedelta
 from uuid import uuid4
@@ -17,6 +19,9 @@ from portal.services.transitions import advance, update_claimed
 
 LEASE = timedelta(seconds=60)
 RENEW_AFTER_SECONDS = LEASE.total_seconds() / 3
+#: To make a folder costs as much as to store a file; a folder of more names is no quicker to find one in.
+KEYS_A_FOLDER = 256
+_keys, _folder = itertools.count(), ""
 
 
 class Claim:
@@ -97,11 +102,13 @@ def take_over(session, *, hurried=lambda: False):
     return claim if taken else None
 
 
-def new_object_key(*, beside=None):
+def new_object_key():
     """Return a fresh place for the bytes of a file: generated, never made of a name that a client sent.
 
-    `beside` is a key whose folder it is to share, so that one sync of it serves both.
+    Many in a row lie in one folder, which is made once, and whose sync serves all that are stored together.
     """
-    name = uuid7().hex
-    folder = beside.rpartition("/")[0] if beside else f"{name[-2:]}/{name[-4:-2]}"
-    return f"{folder}/{name}"
+    global _folder
+    if next(_keys) % KEYS_A_FOLDER == 0:
+        _folder = secrets.token_hex(2)
+    name = uuid7().hex[: -len(_folder)] + _folder
+    return f"{name[-2:]}/{name[-4:-2]}/{name}"

@@ -35,9 +35,9 @@ class KnownArrival(Arrival):
 
     sha256 = ""
 
-    def __init__(self, file, *, beside):
+    def __init__(self, file):
         names = {"original_filename": file.original_filename, "content_type": file.content_type, "path": file.path}
-        super().__init__(**names, length=file.size_bytes, beside=beside)
+        super().__init__(**names, length=file.size_bytes)
         self.size, self.sha256 = file.size_bytes, file.declared_sha256
         self.declared_id, self.source, self.reopens = file.pk, file.known_key, file
 
@@ -87,12 +87,8 @@ def _find(caller, ids, storage):
     largest = min(storage.copies_up_to, max_file_size())
     declared = IngestFile.objects.filter(pk__in=ids, status=Status.EXPECTED, size_bytes__lte=largest)
     declared = declared.annotate(known_key=Subquery(known.values("storage_key")[:1]))
-    arrivals = []
-    for file in declared.exclude(declared_sha256="").filter(known_key__isnull=False).order_by("pk"):
-        # In one folder they cost one sync; without locks, a key alone tells where an unfinished upload is.
-        beside = arrivals[0].key if arrivals and storage.locks else None
-        arrivals.append(KnownArrival(file, beside=beside))
-    return arrivals
+    found = declared.exclude(declared_sha256="").filter(known_key__isnull=False).order_by("pk")
+    return [KnownArrival(file) for file in found]
 
 
 def _copy(arrivals, storage):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from django.conf import settings
 
 from portal import exceptions
+from portal.models.looks import once
 from portal.storage import base, get_storage
 
 logger = logging.getLogger("portal.storage")
@@ -61,6 +62,6 @@ def refuse_when_full(storage, wanted=0):
     if not settings.PORTAL_MIN_FREE_BYTES:
         return
     with storage_errors():
-        free = storage.free_bytes()
+        free = once(storage.free_bytes)
     if free - wanted < settings.PORTAL_MIN_FREE_BYTES:
         raise exceptions.OutOfSpace

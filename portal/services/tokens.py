@@ -12,6 +12,7 @@ from django.utils import timezone
 from portal.access import DEFAULT_SCOPES, SCOPES, Caller
 from portal.exceptions import Invalid, NotAuthenticated
 from portal.models import ApiToken
+from portal.models.looks import once
 from portal.models.tokens import FIND_CALLER, token_state
 from portal.services.rates import take_request
 
@@ -55,6 +56,10 @@ def authenticate_token(token):
     """
     digest = _digest(token)
     take_request(digest)
+    return once(_find_caller, digest)
+
+
+def _find_caller(digest):
     for scopes, expires_at, revoked_at, *who in FIND_CALLER.rows(digest=digest):
         state = token_state(expires_at, revoked_at)
         user = get_user_model().from_db(None, ("id", "username", "is_active"), who)

@@ -7,7 +7,8 @@ makes its file STORED. There is no session, and nothing to take up again: what b
 from portal import access
 from portal.exceptions import PathTaken, PortalError
 from portal.models import IngestFile
-from portal.models.prepared_rows import find_row
+from portal.models.looks import once
+from portal.models.prepared_rows import find_rows
 from portal.services import cleanup
 from portal.services.arrivals import judge_arrivals, refuse_unjudged
 from portal.services.batches import TO_JOIN, refuse_closed
@@ -48,23 +49,17 @@ class FileGroup:
         self.owner, self.batch, self.storage = owner, batch, storage
         self.arrivals = []
 
-    @property
-    def shared_key(self):
-        """A key whose folder the next one may share, so that it costs no sync of its own; None when there is none."""
-        # Without locks, the place of an unfinished upload is told by its name alone.
-        return self.arrivals[0].key if self.arrivals and self.storage.locks else None
-
     def add(self, arrival):
         """Take one more in; its path must differ from those of the others."""
         self.arrivals.append(arrival)
 
-    def refuse_early(self, arrival):
+    def refuse_early(self, arrival, paths=()):
         """Refuse what can be known before the bytes: a path that is taken, a closed batch, a full disk.
 
-        Where the path has a STORED file, the bytes will only be compared. Raises PathTaken, BatchSealed,
-        BatchCompleted, BatchCancelled, OutOfSpace, QuotaExceeded.
+        Where the path has a STORED file, the bytes will only be compared. In `one_look`, `paths` are those of all who
+        will ask. Raises PathTaken, BatchSealed, BatchCompleted, BatchCancelled, OutOfSpace, QuotaExceeded.
         """
-        file = self._files_on([arrival]).get(arrival.path)
+        file = self._files_on(paths or (arrival.path,)).get(arrival.path)
         if file and file.status == IngestFile.Status.STORED:
             if arrival.length not in (None, file.size_bytes):
                 raise PathTaken
@@ -92,7 +87,7 @@ class FileGroup:
         """Give those of `arrivals` an outcome whose path, or whose batch as it is now, allows no other."""
         if self.batch is not None:
             self.batch.refresh_from_db()
-        found = self._files_on(arrivals)
+        found = self._files_on(tuple(arrival.path for arrival in arrivals))
         for arrival in arrivals:
             decide(arrival, found.get(arrival.path), self.batch)
 
@@ -151,10 +146,7 @@ class FileGroup:
     def _pending(self):
         return [arrival for arrival in self.arrivals if arrival.pending]
 
-    def _files_on(self, arrivals):
+    def _files_on(self, paths):
         if self.batch is None:
             return {}
-        if len(arrivals) == 1:
-            file = find_row(IngestFile, batch_id=self.batch.pk, path=arrivals[0].path)
-            return {file.path: file} if file else {}
-        return {file.path: file for file in self.batch.files.filter(path__in=[one.path for one in arrivals])}
+        return {file.path: file for file in once(find_rows, IngestFile, "path", paths, ("batch_id", self.batch.pk))}

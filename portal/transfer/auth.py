@@ -42,10 +42,10 @@ def require_known(exchange):
 
 def _find_caller(exchange):
     """Return the Caller, and whether a browser's session told it."""
-    request = exchange.request
-    header = request.META.get("HTTP_AUTHORIZATION")
+    header = exchange.text(b"authorization")
     if header:
         return authenticate_token(read_bearer(header)), False
+    request = exchange.request
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         exchange.identity_headers = [("Vary", "Cookie")]
         raise NotAuthenticated

@@ -94,7 +94,6 @@ class Stream:
             original_filename=member.original_filename,
             content_type=member.content_type,
             length=member.size,
-            beside=self.group.shared_key,
         )
         if (member.size or 0) > SMALL_BYTES:
             # Those before it do not wait for a large one.

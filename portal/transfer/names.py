@@ -1,5 +1,8 @@
 """What a file that comes whole is called, read from its URL or its headers; checked as a session's fields are."""
 
+import re
+from functools import lru_cache
+
 from django.utils.http import parse_header_parameters
 from rest_framework.serializers import ValidationError
 
@@ -12,6 +15,11 @@ _FIELDS = {"path": PathField(), "original_filename": NameField(), "content_type"
 NAME_CHARACTERS = 255
 
 
+#: What nearly all paths are like; to ask the field itself takes twenty times as long.
+PLAIN_PATH = re.compile(r"(?!.{1025})\w[\w .-]*(?:/\w[\w .-]*)*", re.ASCII)
+
+
+@lru_cache(maxsize=256)
 def check_text(field, text):
     """Return `text` if it may stand in the field of this name; raises Invalid, with its one member of `errors`."""
     try:
@@ -24,7 +32,9 @@ def check_text(field, text):
 def read_path(raw):
     """Return `(path, name)`: the relative path in the bytes `raw`, and its last segment as the file's own name."""
     try:
-        path = check_text("path", raw.decode("utf-8"))
+        path = raw.decode("utf-8")
+        if not PLAIN_PATH.fullmatch(path):
+            path = check_text("path", path)
     except UnicodeDecodeError as error:
         raise _bad_text("path", "invalid_path", "Not valid UTF-8.") from error
     return path, path.rpartition("/")[2][-NAME_CHARACTERS:]

@@ -5,7 +5,7 @@ import contextvars
 from django.db import InterfaceError, OperationalError
 
 from portal.content_digest import read_sha256
-from portal.models.prepared import one_look
+from portal.models.looks import one_look
 from portal.serializers.files import file_members
 from portal.services.arrivals import Arrival
 from portal.services.idempotency import claimed_key, make_fingerprint, read_key
@@ -22,28 +22,31 @@ DIGESTS = {b"content-digest": "Content-Digest", b"repr-digest": "Repr-Digest"}
 
 
 def _begin_together(items):
-    """Begin those that have not begun, and give each its bytes; return the intakes without an error.
-
-    Their bytes may come to lie in one folder, which then needs one sync.
-    """
-    beside = fault = None
+    """Begin those that have not begun, and give each its bytes; return the intakes without an error."""
+    begins = [intake for intake, _ in items if not intake.begun]
     with one_look():
-        for intake, pieces in items:
-            try:
-                if not intake.begun:
-                    if fault:
-                        raise fault
-                    intake.context.run(intake.begin)
-                intake.write(pieces)
-                intake.arrival.finish()
-                intake.arrival.move(beside)
-                beside = intake.group.shared_key
-            except (OperationalError, InterfaceError) as error:
-                # The database answers none of the others either, and each would wait for that by itself.
-                intake.error = fault = error
-            except Exception as error:  # noqa: BLE001 - it is the outcome of this one request
-                intake.error = error
+        _each([(intake, ()) for intake in begins], Intake.read_headers)
+        paths = tuple(intake.arrival.path for intake in begins if not intake.error)
+        _each([(intake, (paths,)) for intake in begins], Intake.ask)
+        _each([(intake, (pieces,)) for intake, pieces in items], Intake.take)
     return [intake for intake, _ in items if not intake.error]
+
+
+def _each(items, step):
+    """Take one step for each intake that has no error; what it raises is the outcome of that one request."""
+    fault = None
+    for intake, args in items:
+        if intake.error:
+            continue
+        try:
+            if fault:
+                raise fault
+            intake.context.run(step, intake, *args)
+        except (OperationalError, InterfaceError) as error:
+            # The database answers none of the others either, and each would wait for that by itself.
+            intake.error = fault = error
+        except Exception as error:  # noqa: BLE001 - see above
+            intake.error = error
 
 
 def _store_together(items):
@@ -75,13 +78,14 @@ class Intake:
         self.context = contextvars.copy_context()
         self._exchange, self._batch_id, self._read_names = exchange, batch_id, read_names
         self.group = self.arrival = self.error = self._caller = self._key = None
-        #: Whether something may be open, or to be removed.
-        self.unclean = True
+        #: Whether the headers have passed.
+        self.begun = False
+        self._recorded = False
 
     @property
-    def begun(self):
-        """Whether the headers have passed."""
-        return self.arrival is not None
+    def unclean(self):
+        """Whether something may be open, or to be removed."""
+        return not self._recorded and (self.begun or not self.error)
 
     @property
     def may_join(self):
@@ -91,18 +95,21 @@ class Intake:
     def begin(self):
         """Check all that the headers tell; nothing of the body has been looked at yet."""
         try:
-            self._begin(self._exchange)
-        except Exception:
-            self.unclean = False
+            self.read_headers()
+            self.ask()
+        except Exception as error:
+            self.error = error
             raise
 
-    def _begin(self, exchange):
+    def read_headers(self):
+        """Check who asks, and what they say of the file."""
+        exchange = self._exchange
         self._caller = identify(exchange)
         self.group = begin_files(self._caller, self._batch_id, storage=get_storage())
         # Somebody else's batch is 404 whatever else is wrong with the request: the texts are read after that.
         path, name = self._read_names()
         sha256s = [read_sha256(exchange.text(header), name) for header, name in DIGESTS.items()]
-        arrival = Arrival(
+        self.arrival = Arrival(
             path=path,
             original_filename=name,
             content_type=read_content_type(exchange.text(b"content-type")),
@@ -110,9 +117,20 @@ class Intake:
             sha256s=[sha256 for sha256 in sha256s if sha256],
         )
         self._key = None if self._batch_id else read_key(exchange.text(b"idempotency-key"))
-        self.group.refuse_early(arrival)
-        self.group.add(arrival)
-        self.arrival = arrival
+
+    def ask(self, paths=()):
+        """Check whether there is a place for the file: on its path, in its batch, on the disk.
+
+        `paths` are those of all who ask at the same time.
+        """
+        self.group.refuse_early(self.arrival, paths)
+        self.group.add(self.arrival)
+        self.begun = True
+
+    def take(self, pieces):
+        """Take all of the body at once."""
+        self.write(pieces)
+        self.arrival.finish()
 
     def joins(self, pieces):
         """Whether it is stored and recorded together with others, in the folder of a batch: small, and new."""
@@ -163,7 +181,7 @@ class Intake:
 
     def _answer(self):
         file, created = self.arrival.file, self.arrival.created
-        self.unclean = not created
+        self._recorded = created
         if not created:
             return 200, {}, file_members(file)
         return 201, {"Location": f"/files/{file.pk}"}, file_members(file)

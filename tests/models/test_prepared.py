@@ -9,9 +9,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from portal.models import ApiToken, IngestFile, UploadBatch, UploadPart, UploadSession
+from portal.models.looks import once, one_look
 from portal.models.parts import FIND_PART, INSERT_PART
-from portal.models.prepared import Prepared, Slot, key_slots, keys_as_values, one_look, slots
-from portal.models.prepared_rows import find_row, insert_rows
+from portal.models.prepared import Prepared, Slot, key_slots, keys_as_values, slots
+from portal.models.prepared_rows import find_row, find_rows, insert_rows
 from portal.models.tokens import CALLER_FIELDS, FIND_CALLER
 from portal.services.tokens import create_token
 from tests.samples import make_batch, open_session
@@ -118,6 +119,25 @@ def test_in_one_look_what_is_asked_alike_is_asked_once(ann):
     assert first is not second
     UploadBatch.objects.filter(pk=batch.pk).update(name="new")
     assert find_row(UploadBatch, id=batch.pk).name == "new"
+
+
+def test_what_is_asked_once_may_be_asked_again_after_the_look():
+    asked = []
+    with one_look():
+        assert [once(asked.append, number) for number in (1, 1, 2)] == [None] * 3
+    for _ in range(2):
+        once(asked.append, 1)
+    assert asked == [1, 2, 1, 1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_rows_are_found_by_any_number_of_values(ann, storage, count):
+    batch, other = make_batch(ann), make_batch(ann)
+    fields = [{"batch": where, "path": f"f{number}"} for where in (batch, other) for number in range(6)]
+    files = [open_session(ann, storage, **some).file for some in fields]
+    wanted = tuple(f"f{number}" for number in range(count))
+    found = find_rows(IngestFile, "path", (*wanted[:-1], "nowhere", wanted[-1]), ("batch_id", batch.pk))
+    assert sorted(found, key=lambda file: file.path) == files[:count]
 
 
 def test_a_select_of_all_columns_gives_objects_with_what_they_refer_to(ann, storage):

@@ -1,15 +1,16 @@
 """The claim on a finalize: who may take it, until when, and what a lost one can still do."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from django.utils import timezone
 
 from portal.exceptions import StatusConflict
 from portal.services import claims
-from portal.services.claims import claim_session, new_object_key, take_over
+from portal.services.claims import KEYS_A_FOLDER, claim_session, new_object_key, take_over
 from portal.services.sessions import abort_session
-from portal.storage.keys import check_key
+from portal.storage.keys import check_key, object_key_of, staging_key_of
 from tests.samples import CHUNK, open_session, ready_session, send_part
 from tests.services.situations import let_lease_end, session_row, set_columns
 
@@ -40,6 +41,19 @@ def test_every_destination_is_another():
     keys = {new_object_key() for _ in range(1000)}
     assert len(keys) == 1000
     assert all(check_key("objects", key) for key in keys)
+
+
+def test_a_destination_is_told_by_its_name():
+    # Where bytes grow at the place of the object, a list of them tells no more than that.
+    key = new_object_key()
+    assert object_key_of(staging_key_of(key)) == key
+
+
+def test_many_destinations_in_a_row_lie_in_one_folder_and_those_after_them_in_another():
+    folders = [key.rpartition("/")[0] for key in (new_object_key() for _ in range(100 * KEYS_A_FOLDER))]
+    changes = sum(one != next_one for one, next_one in pairwise(folders))
+    assert 95 <= changes <= 100, "some of 100 may be drawn again"
+    assert len(set(folders)) > 90
 
 
 def test_a_claim_gives_storage_faults_a_whole_lifetime(ann, storage, settings):
