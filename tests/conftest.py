@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import TransactionTestCase
 
 from tests.admin_pages import make_rows
 from tests.api import Api
-from tests.databases import become_own, migrated_template, new_database, undone
+from tests.databases import become_own, empty_tables, migrated_template, new_database, undone
 from tests.needs import need_tool
 from tests.rounds import FULL
 from tests.s3 import CREDENTIALS, S3Server
@@ -123,7 +124,8 @@ def django_db_setup(request, django_test_environment, django_db_blocker, tmp_pat
         new_database(kind, request.config.stash[DATA_DIR]) as url,
     ):
         become_own(url)
-        with django_db_blocker.block():
+        with django_db_blocker.block(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty_tables(connection))
             yield
         connection.close()
 

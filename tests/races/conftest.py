@@ -31,7 +31,8 @@ def dice(request):
 @pytest.fixture
 def race(dice):
     """`race(first, second, …)` calls all at the same moment and returns what each returned or was refused with."""
-    return Race(dice)
+    with Race(dice) as race:
+        yield race
 
 
 @pytest.fixture

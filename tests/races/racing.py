@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from django.db import connection
+from django.db import connection, connections
 
 from portal import access
 from portal.exceptions import PartBusy, PortalError
@@ -14,15 +14,27 @@ from portal.services.parts import begin_part
 PATIENCE_SECONDS = 60
 #: A contender starts up to so much later than the others, in every third case: who is first changes.
 HEAD_START_SECONDS = 0.004
+#: So many at once at most.
+MOST_CONTENDERS = 64
 #: About as long as it takes to store a part: what is to meet one anywhere on its way starts up to so much later.
 A_PART_SECONDS = 0.01
 
 
 class Race:
-    """Runs contenders against each other."""
+    """Runs contenders against each other, on threads and connections that it keeps, as a server does."""
 
     def __init__(self, dice):
         self.dice = dice
+        self._threads, self._connections = ThreadPoolExecutor(MOST_CONTENDERS), set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._threads.shutdown()
+        for theirs in self._connections:
+            theirs.inc_thread_sharing()
+            theirs.close()
 
     def __call__(self, *contenders, behind=0):
         """Call each contender in a thread of its own; return for each what it returned, or the PortalError it raised.
@@ -33,22 +45,20 @@ class Race:
         barrier = threading.Barrier(len(contenders))
         delays = [self.dice.choice((0, 0, self.dice.uniform(0, HEAD_START_SECONDS))) for _ in contenders]
         delays[-1] += self.dice.uniform(0, behind)
-        with ThreadPoolExecutor(len(contenders)) as threads:
-            lanes = [threads.submit(_run, barrier, *lane) for lane in zip(delays, contenders, strict=True)]
-            return [lane.result(PATIENCE_SECONDS) for lane in lanes]
+        # All wait for each other, so that each has a thread, and with it a connection, of its own.
+        lanes = [self._threads.submit(self._run, barrier, *lane) for lane in zip(delays, contenders, strict=True)]
+        return [lane.result(PATIENCE_SECONDS) for lane in lanes]
 
-
-def _run(barrier, delay, contender):
-    try:
-        # A connection takes longer to open than many a race to run.
-        connection.ensure_connection()
-        barrier.wait(PATIENCE_SECONDS)
-        time.sleep(delay)
-        return contender()
-    except PortalError as error:
-        return error
-    finally:
-        connection.close()
+    def _run(self, barrier, delay, contender):
+        try:
+            # A connection takes longer to open than many a race to run.
+            connection.ensure_connection()
+            self._connections.add(connections["default"])
+            barrier.wait(PATIENCE_SECONDS)
+            time.sleep(delay)
+            return contender()
+        except PortalError as error:
+            return error
 
 
 def put_part(caller, storage, session, number, data):
