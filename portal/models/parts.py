@@ -59,4 +59,12 @@ FIND_PART = Prepared(
         "size_bytes", "blake3", "etag"
     )
 )
+#: What a finalize reads of all parts of a session.
+FIND_PARTS = Prepared(
+    lambda: (
+        UploadPart.objects.filter(**slots(UploadPart, "session_id"))
+        .order_by("number")
+        .values_list("number", "size_bytes", "blake3", "etag")
+    )
+)
 INSERT_PART = Prepared(lambda: UploadPart(**slots(UploadPart)))

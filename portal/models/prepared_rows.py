@@ -1,6 +1,6 @@
 """Whole rows by prepared statements: one is found, new ones are inserted."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 from django.db import connection
 
@@ -24,6 +24,19 @@ def _finding_any(model, column, count, columns):
     return Prepared(lambda: model.objects.filter(**slots(model, *columns), **wanted).values_list(*attnames(model)))
 
 
+#: Marks, in the form of a statement, a value that each call gives.
+_GIVEN = object()
+
+
+@lru_cache(maxsize=256)
+def _updating(model, seen, new):
+    def slot(kind, name, value):
+        return Slot(f"{kind}_{name}", model._meta.get_field(name)) if value is _GIVEN else value
+
+    where, fields = ({name: slot(kind, name, value) for name, value in told} for kind, told in (seen, new))
+    return Prepared(lambda: (model.objects.filter(**where), fields))
+
+
 def find_row(model, **values):
     """Return the row of `model` whose columns (by attname) have these values, which one at most has; else None."""
     for row in _finding(model, tuple(values)).rows(**values):
@@ -41,6 +54,24 @@ def find_rows(model, column, values, *others):
     wanted = {f"any{number}": values[min(number, len(values) - 1)] for number in range(count)}
     found = statement.rows(**wanted, **dict(others))
     return [model.from_db(connection.alias, attnames(model), row) for row in found]
+
+
+def update_row(model, seen, new):
+    """Set `new` of the row of `model` that has all that was `seen`; return whether there is one.
+
+    Both are `{column: value}`. A value may be an expression (F, Now) of the database, which is part of the statement;
+    so is a NULL that was seen.
+    """
+    values, forms = {}, []
+    for kind, told in ("seen", seen), ("new", new):
+        fixed = {name for name, value in told.items() if _is_fixed(kind, value)}
+        values |= {f"{kind}_{name}": value for name, value in told.items() if name not in fixed}
+        forms.append((kind, tuple((name, value if name in fixed else _GIVEN) for name, value in told.items())))
+    return bool(_updating(model, *forms).write(**values))
+
+
+def _is_fixed(kind, value):
+    return hasattr(value, "resolve_expression") or (value is None and kind == "seen")
 
 
 def insert_rows(rows):

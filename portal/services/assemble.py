@@ -12,6 +12,7 @@ from django.utils import timezone
 from portal import exceptions, metrics
 from portal.exceptions import StatusConflict
 from portal.models import UploadSession
+from portal.models.parts import FIND_PARTS
 from portal.services import cleanup
 from portal.services.inspection import inspect
 from portal.services.outcomes import record_failed, record_stored, record_stored_together, return_parts
@@ -70,7 +71,7 @@ def _make_ready(claim, storage, holds):
     None when it did not come to that: what became of it is on record then.
     """
     session = claim.session
-    parts = list(session.parts.order_by("number").values_list("number", "size_bytes", "blake3", "etag"))
+    parts = FIND_PARTS.rows(session_id=session.pk)
     etags = [(number, etag) for number, _, _, etag in parts]
     hold = partial(storage.hold, session.staging_key, session.object_key, upload=session.upload_id, etags=etags)
     try:

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from uuid import uuid4
 
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -36,8 +36,8 @@ class Claim:
 
     @property
     def held(self):
-        """The condition that the claim is still ours, for the query that publishes."""
-        return Q(claim_token=self.token)
+        """What the row must have while the claim is still ours, for the query that publishes."""
+        return {"claim_token": self.token}
 
     def renew(self):
         """Hold the lease from now on anew; raises StatusConflict when the claim is lost."""
@@ -84,7 +84,7 @@ def claim_session(session):
             session,
             UploadSession.Status.FINALIZING,
             # A digest may have been told since the look: the bytes must have it.
-            where=Q(completed_parts=F("total_parts"), declared_sha256=session.declared_sha256),
+            where={"completed_parts": F("total_parts"), "declared_sha256": session.declared_sha256},
             claim_token=claim.token,
             lease_until=Now() + LEASE,
             object_key=session.object_key,

@@ -7,7 +7,6 @@ import logging
 from datetime import timedelta
 from itertools import takewhile
 
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from portal.exceptions import PortalError, StatusConflict, StorageUnavailable
@@ -38,7 +37,7 @@ def expire_sessions(*, storage, limit=BLOCK):
                 UploadSession.Status.EXPIRED,
                 code="expired",
                 detail="The session was left alone for longer than its lifetime.",
-                where=Q(expires_at__lte=Now()),
+                where={"expires_at__lte": Now()},
             )
         except StatusConflict:
             continue

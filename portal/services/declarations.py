@@ -1,7 +1,6 @@
 """Declare files: they become EXPECTED, and each is answered with what is to be done to have it stored."""
 
 from django.db import IntegrityError
-from django.db.models import Q
 
 from portal.exceptions import Conflict, IdempotencyInProgress, PortalError, QuotaExceeded, StatusConflict
 from portal.models import IngestFile, UploadSession
@@ -127,7 +126,7 @@ def _change(wanted):
     file = wanted.file
     if file.status == Status.FAILED:
         # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen.
-        seen = Q(session_id=file.session_id)
+        seen = {"session_id": file.session_id}
         advance(file, Status.EXPECTED, where=seen, error=None, session_id=None, **wanted.describe())
     else:
         tell_digest(file, wanted.sha256)

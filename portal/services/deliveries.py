@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import orjson
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -150,7 +150,7 @@ def _put_off(delivery, outcome):
         wait = delay_after(delivery.attempts + 1, retry_after=outcome.retry_after)
         return update_claimed(delivery, delivery.claim_token, due_at=Now() + wait, **fields)
     try:
-        advance(delivery, Status.DEAD, where=Q(claim_token=delivery.claim_token), due_at=None, **fields)
+        advance(delivery, Status.DEAD, where={"claim_token": delivery.claim_token}, due_at=None, **fields)
     except StatusConflict:
         return False
     return True

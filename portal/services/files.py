@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from django.db.models import Q
-
 from portal import access
 from portal.exceptions import FileNotStored, StorageUnavailable
 from portal.models import IngestFile
@@ -77,4 +75,4 @@ def delete_file(file, *, storage):
     Row first, bytes second. Raises FileBusy while it is being finalized, BatchCompleted in a completed batch.
     """
     # A FAILED file that was opened again and failed once more may have another size.
-    remove_files([file], storage=storage, where=Q(session_id=file.session_id))
+    remove_files([file], storage=storage, where={"session_id": file.session_id})

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import orjson
 from django.db import IntegrityError
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -46,7 +45,7 @@ class KeyClaim:
         """Give the key back after a failure: only answers of success are kept."""
         with write_transaction():
             IdempotencyKey.objects.filter(
-                _held_by(self.row.claim_token), pk=self.row.pk, status=IdempotencyKey.Status.CLAIMED
+                **_held_by(self.row.claim_token), pk=self.row.pk, status=IdempotencyKey.Status.CLAIMED
             ).delete()
 
 
@@ -111,7 +110,7 @@ def _claim_known(row, fingerprint):
         return KeyClaim(row, orjson.loads(row.answer_text) if row.answer_text else row.answer)
     seen, row.claim_token = row.claim_token, uuid4()
     ran_out = IdempotencyKey.objects.filter(
-        _held_by(seen), pk=row.pk, status=IdempotencyKey.Status.CLAIMED, lease_until__lte=Now()
+        **_held_by(seen), pk=row.pk, status=IdempotencyKey.Status.CLAIMED, lease_until__lte=Now()
     )
     with write_transaction():
         # Its age begins anew: the answer that is to come is kept as long as any other.
@@ -125,4 +124,4 @@ def _refused(code, detail):
 
 
 def _held_by(token):
-    return Q(claim_token=token)
+    return {"claim_token": token}

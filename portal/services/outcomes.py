@@ -2,7 +2,7 @@
 
 from copy import copy
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -186,7 +186,8 @@ def _store_again(file):
     """Move an EXPECTED or FAILED file, described anew, to STORED by way of UPLOADING; no session carries it."""
     # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen. And a
     # digest may have been told, which these bytes do not have.
-    seen, file.session_id = Q(session_id=file.session_id, declared_sha256=file.declared_sha256), None
+    seen = {"session_id": file.session_id, "declared_sha256": file.declared_sha256}
+    file.session_id = None
     names = (*_TOLD, "size_bytes", "error", "metadata", "storage_backend", "storage_key", "stored_at", "session_id")
     advance(file, IngestFile.Status.UPLOADING, where=seen, **{name: getattr(file, name) for name in names})
     advance(file, IngestFile.Status.STORED)

@@ -15,8 +15,8 @@ BLOCK = 100
 def remove_files(files, *, storage, where=None, counted=True):
     """Remove files of one batch, or of none, all or none; the counters go down with them unless not `counted`.
 
-    `where` (a Q) is what must hold of each besides its status. Raises FileBusy while one is being finalized, or when
-    one changed, and BatchCompleted where they are counted in a completed batch.
+    `where`, `{column: value}`, is what must hold of each besides its status. Raises FileBusy while one is being
+    finalized, or when one changed, and BatchCompleted where they are counted in a completed batch.
     """
     sessions = list(UploadSession.objects.filter(file__in=files).order_by("id"))
     if any(session.status == UploadSession.Status.FINALIZING for session in sessions):

@@ -1,7 +1,6 @@
 """Upload sessions: open one, look at it, abort it."""
 
 from django.db import IntegrityError
-from django.db.models import Q
 
 from portal import access
 from portal.exceptions import NotFound, PathTaken, SessionClosed, StatusConflict
@@ -99,7 +98,7 @@ def _join(caller, session, file, batch, path, described):
     fields = {"error": None, **described}
     # If it was opened again and failed once more meanwhile, its size may be another than the one that was seen. And a
     # digest may have been told, which the session would not ask for.
-    seen = Q(session_id=file.session_id, declared_sha256=file.declared_sha256)
+    seen = {"session_id": file.session_id, "declared_sha256": file.declared_sha256}
     advance(file, IngestFile.Status.UPLOADING, where=seen, **fields)
     vars(file).update(fields)
     return file, {"failed": -int(was == FAILED), "total_bytes": gained, "open_to": OPEN_TO[was]}

@@ -1,13 +1,13 @@
 """The one place where a status is written: compare-and-set, so that each move happens once on any database."""
 
 from django.db import connection
-from django.db.models import BigIntegerField, Case, DurationField, F, IntegerField, Q, Value, When
+from django.db.models import BigIntegerField, Case, DurationField, F, IntegerField, Value, When
 from django.db.models.functions import Now
 
 from portal.exceptions import SessionClosed, StatusConflict
 from portal.models import Delivery, IngestFile, UploadSession
 from portal.models.prepared import Prepared, Slot, slots
-from portal.models.prepared_rows import insert_rows
+from portal.models.prepared_rows import insert_rows, update_row
 
 #: So many rows are moved by one statement.
 BLOCK = 200
@@ -28,7 +28,7 @@ _COUNT_PART = Prepared(
 def advance(row, to, *, where=None, **fields):
     """Move `row` to status `to` and set `fields` with it, or raise StatusConflict and change nothing.
 
-    `where` (a Q) names what else must hold at that moment, such as the claim's token.
+    `where` says what else must hold at that moment, such as the claim's token: `{column: value or expression}`.
     """
     seen = row.status
     if to not in row.TRANSITIONS[seen]:
@@ -74,7 +74,7 @@ def _advance_block(rows, to, where, each, fields):
             column, values = each
             field = model._meta.get_field(column)
             fields[column] = Case(*(When(pk=pk, then=Value(values[pk], field)) for pk in keys), output_field=field)
-        hit = model.objects.filter(where or Q(), pk__in=keys, status=seen)
+        hit = model.objects.filter(**(where or {}), pk__in=keys, status=seen)
         if hit.update(status=to, status_at=Now(), **fields) != len(keys):
             raise StatusConflict("A row changed while you were looking.")
     for row in rows:
@@ -104,13 +104,13 @@ def tell_digest(row, sha256):
 
     Raises StatusConflict otherwise.
     """
-    if not _compare_and_set(row, Q(declared_sha256=""), declared_sha256=sha256):
+    if not _compare_and_set(row, {"declared_sha256": ""}, declared_sha256=sha256):
         raise StatusConflict(f"{row} changed while you were looking.")
 
 
 def update_claimed(row, token, **fields):
     """Set `fields` of a row whose claim is still `token` and whose status that was seen; return False if not."""
-    return _compare_and_set(row, Q(claim_token=token), **fields)
+    return _compare_and_set(row, {"claim_token": token}, **fields)
 
 
 def deliver_claimed(pairs):
@@ -157,7 +157,7 @@ def remove_rows(rows, *, where=None):
     model = type(rows[0])
     for status in sorted({row.status for row in rows}):
         seen = [row.pk for row in rows if row.status == status]
-        held = model.objects.filter(where or Q(), pk__in=seen, status=status)
+        held = model.objects.filter(**(where or {}), pk__in=seen, status=status)
         if held.update(status_at=Now()) != len(seen):
             raise StatusConflict("A row changed while you were looking.")
     model.objects.filter(pk__in=[row.pk for row in rows]).delete()
@@ -184,5 +184,4 @@ def raise_fence(session_id):
 
 
 def _compare_and_set(row, where, **fields):
-    hit = type(row).objects.filter(where or Q(), pk=row.pk, status=row.status)
-    return bool(hit.update(**fields))
+    return update_row(type(row), {"id": row.pk, "status": row.status} | (where or {}), fields)

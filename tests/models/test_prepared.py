@@ -12,7 +12,7 @@ from portal.models import ApiToken, IngestFile, UploadBatch, UploadPart, UploadS
 from portal.models.looks import once, one_look
 from portal.models.parts import FIND_PART, INSERT_PART
 from portal.models.prepared import Prepared, Slot, key_slots, keys_as_values, slots
-from portal.models.prepared_rows import find_row, find_rows, insert_rows
+from portal.models.prepared_rows import find_row, find_rows, insert_rows, update_row
 from portal.models.tokens import CALLER_FIELDS, FIND_CALLER
 from portal.services.tokens import create_token
 from tests.samples import make_batch, open_session
@@ -138,6 +138,23 @@ def test_rows_are_found_by_any_number_of_values(ann, storage, count):
     wanted = tuple(f"f{number}" for number in range(count))
     found = find_rows(IngestFile, "path", (*wanted[:-1], "nowhere", wanted[-1]), ("batch_id", batch.pk))
     assert sorted(found, key=lambda file: file.path) == files[:count]
+
+
+def test_a_row_is_set_while_it_has_all_that_was_seen(ann, storage):
+    first, second = (open_session(ann, storage, size=1).file for _ in range(2))
+    seen = {"id": first.pk, "path": None, "size_bytes": 1, "status_at__lte": Now()}
+    new = {"error": {"code": "ä"}, "metadata": {"a": [1]}, "path": "p", "size_bytes": F("size_bytes") + 1}
+    assert not update_row(IngestFile, seen | {"size_bytes": 2}, new)
+    assert not update_row(IngestFile, seen | {"path": "q"}, new)
+    assert not update_row(IngestFile, seen | {"stored_at": F("created_at")}, new)
+    assert update_row(IngestFile, seen, new)
+    first.refresh_from_db()
+    assert (first.error, first.metadata, first.path, first.size_bytes) == ({"code": "ä"}, {"a": [1]}, "p", 2)
+    assert not update_row(IngestFile, seen, new), "a path was not seen"
+    assert update_row(IngestFile, {"id": first.pk, "path": "p"}, {"error": None, "path": None})
+    assert IngestFile.objects.filter(path=None, error__isnull=True, size_bytes=2).get() == first
+    second.refresh_from_db()
+    assert (second.path, second.size_bytes) == (None, 1)
 
 
 def test_a_select_of_all_columns_gives_objects_with_what_they_refer_to(ann, storage):

@@ -1,7 +1,6 @@
 """How a session ends: session, file, event and counters together, or none of them."""
 
 import pytest
-from django.db.models import Q
 
 from portal.exceptions import StatusConflict
 from portal.models import IngestFile, UploadBatch
@@ -52,7 +51,7 @@ def test_an_outcome_is_published_once(claim, end):
 @pytest.mark.parametrize("end", [store, fail])
 def test_an_outcome_under_a_claim_of_others_changes_nothing(claim, end):
     with pytest.raises(StatusConflict):
-        end(claim, where=Q(claim_token=claim.session.pk))
+        end(claim, where={"claim_token": claim.session.pk})
     assert nothing_happened(claim)
 
 

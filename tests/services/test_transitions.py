@@ -5,7 +5,6 @@ from uuid import uuid4
 
 import pytest
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from portal.exceptions import SessionClosed, StatusConflict
@@ -117,7 +116,7 @@ def test_a_move_sets_its_columns_with_it(ann):
 def test_a_move_whose_condition_does_not_hold_changes_nothing(ann):
     row = make_row(ann, UploadSession, "INIT")
     with pytest.raises(StatusConflict):
-        advance(row, "FINALIZING", where=Q(completed_parts=3), object_key="k")
+        advance(row, "FINALIZING", where={"completed_parts": 3}, object_key="k")
     assert (row.status, columns(row)["status"], columns(row)["object_key"]) == ("INIT", "INIT", "")
 
 
@@ -130,9 +129,9 @@ def test_a_move_touches_its_own_row_alone(ann):
 def test_a_row_is_removed_while_it_is_what_was_seen(ann):
     row, other = make_row(ann, IngestFile, "FAILED"), make_row(ann, IngestFile, "FAILED")
     with pytest.raises(StatusConflict), transaction.atomic():
-        remove_rows([row], where=Q(size_bytes=2))
+        remove_rows([row], where={"size_bytes": 2})
     with transaction.atomic():
-        remove_rows([row], where=Q(size_bytes=1))
+        remove_rows([row], where={"size_bytes": 1})
     assert list(IngestFile.objects.all()) == [other]
 
 
