@@ -84,8 +84,7 @@ def record_failed_together(sessions, to, *, code, detail, where=None):
 
 def record_aborted(sessions):
     """End open sessions of one batch, all or none, as given up by their client; raises StatusConflict."""
-    detail = "The upload was given up."
-    record_failed_together(sessions, UploadSession.Status.ABORTED, code="aborted", detail=detail)
+    record_failed_together(sessions, UploadSession.Status.ABORTED, code="aborted", detail="The upload was given up.")
 
 
 def record_given_up(files):
