@@ -21,7 +21,8 @@ LEASE = timedelta(seconds=60)
 RENEW_AFTER_SECONDS = LEASE.total_seconds() / 3
 #: To make a folder costs as much as to store a file; a folder of more names is no quicker to find one in.
 KEYS_A_FOLDER = 256
-_keys, _folder = itertools.count(), ""
+#: There from the start: while one thread chooses the first, another may take the second key.
+_keys, _folder = itertools.count(), secrets.token_hex(2)
 
 
 class Claim:

@@ -1,7 +1,10 @@
 """The claim on a finalize: who may take it, until when, and what a lost one can still do."""
 
+import secrets
 from datetime import timedelta
+from importlib.util import find_spec, module_from_spec
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
@@ -54,6 +57,21 @@ def test_many_destinations_in_a_row_lie_in_one_folder_and_those_after_them_in_an
     changes = sum(one != next_one for one, next_one in pairwise(folders))
     assert 95 <= changes <= 100, "some of 100 may be drawn again"
     assert len(set(folders)) > 90
+
+
+def test_a_destination_is_whole_while_another_thread_chooses_the_first_folder():
+    born = module_from_spec(find_spec(claims.__name__))
+    born.__spec__.loader.exec_module(born)
+    meanwhile = []
+
+    def choose(size):
+        meanwhile.append(born.new_object_key())
+        return secrets.token_hex(size)
+
+    born.secrets = SimpleNamespace(token_hex=choose)
+    assert check_key("objects", born.new_object_key())
+    assert [len(key) for key in meanwhile] == [len("ab/cd/") + 32]
+    assert check_key("objects", meanwhile[0])
 
 
 def test_a_claim_gives_storage_faults_a_whole_lifetime(ann, storage, settings):
