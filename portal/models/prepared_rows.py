@@ -49,6 +49,8 @@ def find_rows(model, column, values, *others):
 
     For any number of values: the last one fills up the next power of two, so that there are few statements.
     """
+    if not values:
+        return []
     count = 1 << (len(values) - 1).bit_length()
     statement = _finding_any(model, column, count, tuple(name for name, _ in others))
     wanted = {f"any{number}": values[min(number, len(values) - 1)] for number in range(count)}

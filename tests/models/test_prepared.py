@@ -138,6 +138,7 @@ def test_rows_are_found_by_any_number_of_values(ann, storage, count):
     wanted = tuple(f"f{number}" for number in range(count))
     found = find_rows(IngestFile, "path", (*wanted[:-1], "nowhere", wanted[-1]), ("batch_id", batch.pk))
     assert sorted(found, key=lambda file: file.path) == files[:count]
+    assert find_rows(IngestFile, "path", (), ("batch_id", batch.pk)) == []
 
 
 def test_a_row_is_set_while_it_has_all_that_was_seen(ann, storage):
