@@ -4,14 +4,19 @@ from tests.stateful.outcomes import MISSING, refused, told
 from tests.stateful.session_calls import find_reasons
 
 
-def presign(model, _luck, session, number):
-    """POST presign of one part; `session.urls` has whose URL is still good for something."""
-    session = model.sessions[session]
+def _refusal(session, number):
+    """Return what is told of a part that cannot go past the portal; None when it can."""
     if session.gone:
         return MISSING
     reasons = find_reasons(session, number)
-    if reasons:
-        return refused(reasons)
+    return refused(reasons) if reasons else None
+
+
+def presign(model, _luck, session, number):
+    """POST presign of one part; `session.urls` has whose URL is still good for something."""
+    session = model.sessions[session]
+    if answer := _refusal(session, number):
+        return answer
     if number not in session.parts:
         session.urls[number], session.overdue = session.upload, False
     return told(200)
@@ -29,11 +34,8 @@ def send(model, session, number, data):
 def report(model, _luck, session, number, named):
     """POST complete of a part; `named` are the bytes whose ETag goes with it, or None."""
     session = model.sessions[session]
-    if session.gone:
-        return MISSING
-    reasons = find_reasons(session, number)
-    if reasons:
-        return refused(reasons)
+    if answer := _refusal(session, number):
+        return answer
     if number in session.parts:
         return told(200) if named in (None, session.parts[number]) else told(409, "part_conflict")
     if number not in session.sent:
