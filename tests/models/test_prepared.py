@@ -8,7 +8,7 @@ from django.db.models import DurationField, F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from portal.models import ApiToken, IngestFile, UploadBatch, UploadPart, UploadSession
+from portal.models import ApiToken, IngestFile, UploadBatch, UploadPart, UploadSession, prepared_rows
 from portal.models.looks import once, one_look
 from portal.models.parts import FIND_PART, INSERT_PART
 from portal.models.prepared import Prepared, Slot, key_slots, keys_as_values, slots
@@ -156,6 +156,20 @@ def test_a_row_is_set_while_it_has_all_that_was_seen(ann, storage):
     assert IngestFile.objects.filter(path=None, error__isnull=True, size_bytes=2).get() == first
     second.refresh_from_db()
     assert (second.path, second.size_bytes) == (None, 1)
+
+
+def test_rows_that_are_set_alike_are_set_by_one_statement(ann, storage):
+    files = [open_session(ann, storage).file for _ in range(3)]
+
+    def move(file, moment):
+        return update_row(IngestFile, {"id": file.pk, "size_bytes": F("size_bytes")}, {"stored_at": moment})
+
+    assert move(files[0], Now() + timedelta(seconds=5))
+    made = prepared_rows._updating.cache_info().misses
+    assert all(move(file, Now() + timedelta(seconds=5)) for file in files)
+    assert prepared_rows._updating.cache_info().misses == made
+    assert move(files[0], timezone.now())
+    assert prepared_rows._updating.cache_info().misses == made + 1
 
 
 def test_a_select_of_all_columns_gives_objects_with_what_they_refer_to(ann, storage):

@@ -17,6 +17,7 @@ from portal.transfer import together, whole, whole_intake
 from portal.transfer.pools import Jobs
 from portal.transfer.together import Together
 from tests.samples import make_batch, make_token
+from tests.services.situations import seen_queries
 from tests.transfer.at_once import assert_stored
 from tests.transfer.wire import Wire
 
@@ -144,6 +145,21 @@ def test_small_files_that_come_at_once_are_recorded_together(put_at_once):
     assert [wire.status for wire in wires] == [201] * 9
     assert sizes == [1, 8]
     assert_stored(put_at_once, **files)
+
+
+def test_those_who_begin_together_ask_once_who_sends_them_for_their_batch_and_for_their_paths(put_at_once, monkeypatch):
+    begin, asked = whole_intake._begin_together, []
+
+    def begin_counted(items):
+        with seen_queries() as queries:
+            begun = begin(items)
+        asked.append(len(queries))
+        return begun
+
+    monkeypatch.setattr(whole_intake, "_begin_together", begin_counted)
+    _, sizes = put_at_once(*((f"f{number}", b"x") for number in range(9)))
+    assert sizes == [1, 8]
+    assert asked == ([3, 3] if put_at_once.early else [0, 0])
 
 
 def test_those_who_begin_together_share_a_folder(put_at_once):
