@@ -43,6 +43,9 @@ class AtOnce:
         lines = [f"Content-Length: {len(data)}"] if self.early else []
         return Wire("PUT", f"/batches/{self.batch.pk}/files/{path}", *lines, token=self.token, body=data)
 
+    def _count_waiting(self):
+        return [len(line.waiting) for line in whole_intake.STORE._lines.values()]
+
     def __call__(self, *files, cut_off=(), meanwhile=lambda: None):
         sizes, held = [], threading.Event()
 
@@ -61,7 +64,7 @@ class AtOnce:
             # All have come, in this order, and stand in line behind the first, when that goes on.
             for number, wire in enumerate(wires):
                 tasks.append(asyncio.create_task(wire.run()))
-                while [len(line) for line in whole_intake.STORE._lines.values()] != [number]:
+                while self._count_waiting() != [number]:
                     await asyncio.sleep(0.001)
             for (path, _), task in zip(files, tasks, strict=True):
                 if path in cut_off:

@@ -5,6 +5,7 @@ import contextlib
 import pytest
 
 from portal.storage.local import LocalStorage
+from portal.transfer import whole_intake
 from tests.raw import RawClient
 from tests.samples import make_batch, make_token
 from tests.transfer.at_once import AtOnce
@@ -31,7 +32,8 @@ def upload(ann_api):
 
 @pytest.fixture
 def own_pools(transactional_db, monkeypatch):
-    """Thread pools of this test's own, so that their database connections end with it."""
+    """Thread pools of this test's own, so that their database connections end with it; and no line of an ended loop."""
+    monkeypatch.setattr(whole_intake.STORE, "_lines", {})
     with own_thread_pools(monkeypatch, 2):
         yield
 

@@ -58,6 +58,88 @@ def test_those_who_come_meanwhile_are_taken_in_one_step(own_pools, monkeypatch):
     assert steps.taken == [[0], [1, 2, 3], [4, 5]]
 
 
+async def ask_again(steps, times, *, clients=4):
+    """Each client asks so many times, the first once more, and again as soon as it is answered."""
+
+    async def client(number):
+        for _ in range(times + (number == 0)):
+            await Jobs().run_together(steps.together, "key", number)
+
+    await asyncio.gather(*map(client, range(clients)))
+
+
+def test_those_who_ask_again_at_once_are_waited_for(own_pools, monkeypatch):
+    monkeypatch.setattr(together, "LINGER_SECONDS", 10)
+    steps = Steps()
+    steps.gate.set()
+    asyncio.run(asyncio.wait_for(ask_again(steps, 3), 5))
+    assert list(map(len, steps.taken)) == [1, 4, 4, 4]
+
+
+def test_those_who_do_not_ask_again_are_not_waited_for_long(own_pools):
+    steps = Steps()
+
+    async def scene():
+        tasks = [await steps.take(item) for item in range(4)]
+        steps.gate.set()
+        assert await asyncio.wait_for(outcomes(tasks), 5) == [0, 1, 2, 3]
+        async with asyncio.timeout(5):
+            while steps.together._lines:
+                await asyncio.sleep(together.LINGER_SECONDS)
+            await (await steps.take(4))
+        assert steps.together._lines == {}
+
+    asyncio.run(scene())
+    assert steps.taken == [[0], [1, 2, 3], [4]]
+
+
+def test_the_line_waits_while_they_keep_coming(own_pools, monkeypatch):
+    monkeypatch.setattr(together, "LINGER_SECONDS", 0.2)
+    steps = Steps()
+
+    async def scene():
+        tasks = [await steps.take(item) for item in range(8)]
+        steps.gate.set()
+        await outcomes(tasks)
+        for item in range(8, 11):
+            tasks.append(await steps.take(item))
+            await asyncio.sleep(0.15)
+        assert len(steps.taken) == 2
+        await outcomes(tasks)
+
+    asyncio.run(scene())
+    assert steps.taken == [[0], [1, 2, 3, 4, 5, 6, 7], [8, 9, 10]]
+
+
+def test_while_a_step_is_under_way_none_is_begun_for_those_in_line(own_pools, monkeypatch):
+    monkeypatch.setattr(together, "LINGER_SECONDS", 0.05)
+    steps = Steps()
+
+    async def scene():
+        tasks = [await steps.take(item) for item in range(2)]
+        steps.gate.set()
+        # Both are there again, so the next step begins; nobody lets the line linger on beside it.
+        await tasks[0]
+        steps.gate.clear()
+        tasks += [await steps.take(item) for item in range(2, 4)]
+        await asyncio.sleep(0.2)
+        begun = len(steps.taken)
+        steps.gate.set()
+        await outcomes(tasks)
+        return begun
+
+    assert asyncio.run(scene()) == 2
+    assert steps.taken == [[0], [1, 2], [3]]
+
+
+def test_who_asks_alone_waits_for_nobody(own_pools, monkeypatch):
+    monkeypatch.setattr(together, "LINGER_SECONDS", 10)
+    steps = Steps()
+    steps.gate.set()
+    asyncio.run(asyncio.wait_for(ask_again(steps, 3, clients=1), 5))
+    assert steps.taken == [[0]] * 4
+
+
 def test_one_key_does_not_wait_for_another(own_pools):
     steps = Steps()
 
