@@ -94,25 +94,25 @@ def test_those_who_do_not_ask_again_are_not_waited_for_long(own_pools):
 
 
 def test_the_line_waits_while_they_keep_coming(own_pools, monkeypatch):
-    monkeypatch.setattr(together, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(together, "LINGER_SECONDS", 0.4)
     steps = Steps()
 
     async def scene():
         tasks = [await steps.take(item) for item in range(8)]
         steps.gate.set()
         await outcomes(tasks)
-        for item in range(8, 11):
+        # It is looked at after 0.4 s, with four there, and then after 0.8.
+        for item in range(8, 14):
             tasks.append(await steps.take(item))
-            await asyncio.sleep(0.15)
-        assert len(steps.taken) == 2
+            await asyncio.sleep(0.1)
         await outcomes(tasks)
 
     asyncio.run(scene())
-    assert steps.taken == [[0], [1, 2, 3, 4, 5, 6, 7], [8, 9, 10]]
+    assert steps.taken == [[0], [1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13]]
 
 
 def test_while_a_step_is_under_way_none_is_begun_for_those_in_line(own_pools, monkeypatch):
-    monkeypatch.setattr(together, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(together, "LINGER_SECONDS", 0.2)
     steps = Steps()
 
     async def scene():
@@ -122,7 +122,7 @@ def test_while_a_step_is_under_way_none_is_begun_for_those_in_line(own_pools, mo
         await tasks[0]
         steps.gate.clear()
         tasks += [await steps.take(item) for item in range(2, 4)]
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         begun = len(steps.taken)
         steps.gate.set()
         await outcomes(tasks)
