@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line on stderr, with the request's id, never a token or a body."""
 
 import io
+import json
 import logging
 import re
 from contextlib import suppress
@@ -21,6 +22,10 @@ SHARED = [
 def hide_tokens(logger, name, line):
     """Take tokens out of a whole line: somebody may have sent one as a part of a path."""
     return TOKEN.sub("ptl_…", line)
+
+
+#: Made once: json.dumps makes a new one for each call that tells it what to do with what it does not know.
+_encoder = json.JSONEncoder(default=repr)
 
 
 class Stderr(io.FileIO):
@@ -46,8 +51,7 @@ def line_logger(name, level):
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-            lambda *told: hide_tokens(*told).encode(),
+            lambda *told: hide_tokens(*told[:2], _encoder.encode(told[2])).encode(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
     )

@@ -13,7 +13,7 @@ from portal.transfer.live import stream_batch
 from portal.transfer.manifest import put_manifest
 from portal.transfer.many import FORM, TAR, post_files
 from portal.transfer.receive import put_part
-from portal.transfer.security import check_host, find_redirect
+from portal.transfer.security import find_redirect
 from portal.transfer.send import send_content
 from portal.transfer.whole import post_file, put_file
 
@@ -85,8 +85,7 @@ async def serve(route, texts, scope, receive, send):
     """Answer one request of the byte door, whatever goes wrong; nothing is raised but a cancellation."""
     exchange = Exchange(scope, receive, send)
     try:
-        check_host(exchange.request)
-        location = find_redirect(exchange.request)
+        location = find_redirect(exchange)
         if location:
             return await answer_early(exchange, 301, {"Location": location})
         if exchange.method not in route.methods:

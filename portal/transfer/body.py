@@ -47,7 +47,7 @@ class Body:
         #: The connection is gone, or not worth reading on: nothing is drained after the answer.
         self.broken = False
         self._receive = receive
-        self._verdict = None
+        self._verdict, self._breaks = None, True
         self._waiting_since = None
         #: Seconds of the reading that we spent on our own work.
         self._ours = 0.0
@@ -63,10 +63,13 @@ class Body:
         """Return the seconds for which we have been waiting for the client; 0 while we work ourselves."""
         return 0 if self._waiting_since is None else self._now() - self._waiting_since
 
-    def cut(self, error):
-        """End the reading with `error`; does nothing unless we are waiting for the client."""
+    def cut(self, error, *, broken=True):
+        """End the reading with `error`; does nothing unless we are waiting for the client.
+
+        Unless it is `broken` by that, what is left of it is drained as after any refusal.
+        """
         if self._waiting_since is not None and self._verdict is None:
-            self._verdict = error
+            self._verdict, self._breaks = error, broken
             self._deadline.reschedule(self._now())
 
     @asynccontextmanager
@@ -83,7 +86,7 @@ class Body:
         except TimeoutError:
             if self._verdict is None:
                 raise
-            self.broken = True
+            self.broken = self._breaks
             raise self._verdict from None
         finally:
             self._timer.cancel()

@@ -31,7 +31,7 @@ class Exchange:
     @cached_property
     def common_headers(self):
         """The headers of every answer: their values by their names in lower case, both bytes."""
-        return common_headers(self.request)
+        return common_headers(self)
 
     def values(self, name):
         """Return the values of the header `name` (lower case, bytes), in the order in which they came."""

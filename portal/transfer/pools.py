@@ -70,7 +70,11 @@ class Jobs:
 
     async def run_database(self, function, *args):
         """Run one step in the database pool, on a connection that is looked after."""
-        return await self._run(database, in_unit, function, *args)
+        return await self.start_database(function, *args)
+
+    def start_database(self, function, *args):
+        """Start such a step; return its future, of this event loop."""
+        return self._start(database, in_unit, function, *args)
 
     async def run_request(self, function, *args):
         """Run one step of a Django request in the database pool; Django's own signals look after the connection."""
@@ -93,5 +97,8 @@ class Jobs:
         await asyncio.shield(asyncio.wrap_future(closed))
 
     async def _run(self, pool, function, *args):
+        return await self._start(pool, function, *args)
+
+    def _start(self, pool, function, *args):
         self._last = pool.submit(contextvars.copy_context().run, function, *args)
-        return await asyncio.wrap_future(self._last)
+        return asyncio.wrap_future(self._last)

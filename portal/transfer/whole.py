@@ -1,6 +1,7 @@
 """One request, one file: refused on its headers alone, or hashed as it comes in, made durable, recorded."""
 
 import asyncio
+from functools import partial
 from threading import BoundedSemaphore
 
 import orjson
@@ -60,24 +61,31 @@ def _comes_at_once(exchange):
 async def _read_early(exchange, jobs, intake):
     """Return all of a small body; only when it is late the headers are looked at before it has come."""
     body = exchange.body = Body(exchange.receive, read_content_length(exchange))
+    pieces, begins = [], []
     async with body.paced():
-        reading = asyncio.ensure_future(_read_all(body))
-        # If the headers are refused nobody asks what became of it.
-        reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        late = asyncio.get_running_loop().call_later(EARLY_SECONDS, _begin_beside, body, jobs, intake, begins)
         try:
-            await asyncio.wait([reading], timeout=EARLY_SECONDS)
-            if not reading.done():
-                await jobs.run_database(intake.begin)
-            return await reading
+            while not body.complete:
+                pieces.append(await body.read())
         finally:
-            reading.cancel()
-
-
-async def _read_all(body):
-    pieces = []
-    while not body.complete:
-        pieces.append(await body.read())
+            late.cancel()
+    # One at most.
+    for begin in begins:
+        await begin
     return pieces
+
+
+def _begin_beside(body, jobs, intake, begins):
+    """Look at the headers while the body is waited for; if they are refused, it is waited for no more."""
+    begin = jobs.start_database(intake.begin)
+    begins.append(begin)
+    begin.add_done_callback(partial(_end_beside, body))
+
+
+def _end_beside(body, begin):
+    error = None if begin.cancelled() else begin.exception()
+    if error:
+        body.cut(error, broken=False)
 
 
 async def _read(exchange, jobs, intake):

@@ -415,6 +415,23 @@ def test_a_small_body_that_is_late_is_looked_at_first_and_stored_all_the_same(pu
     assert_stored(put_at_once, f=b"late")
 
 
+def test_a_small_body_that_is_late_and_refused_is_waited_for_no_more_but_drained(put_at_once):
+    wire = Wire("PUT", f"/batches/{put_at_once.batch.pk}/files/f", "Content-Length: 4", token="ptl_unknown")
+
+    async def scene():
+        task = asyncio.create_task(wire.run())
+        async with asyncio.timeout(10):
+            while not wire.ended:
+                await asyncio.sleep(0.01)
+        assert not task.done(), "who goes on sending would see a broken pipe instead of the answer"
+        wire.feed(b"late", more=False)
+        await asyncio.wait_for(task, 1)
+
+    asyncio.run(scene())
+    assert (wire.status, wire.header("connection")) == (401, "close")
+    assert_stored(put_at_once)
+
+
 def test_no_more_bodies_are_taken_before_their_headers_than_there_are_places(put_at_once, monkeypatch):
     monkeypatch.setattr(whole, "EARLY_PLACES", threading.BoundedSemaphore(2))
     read_headers, alone = whole_intake.Intake.read_headers, []
