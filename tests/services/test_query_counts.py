@@ -1,6 +1,7 @@
 """What a service costs in queries, which is the same whether there are 10 rows of each kind or 10,000."""
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from portal.models import IngestFile, OwnerUsage, UploadBatch, UploadPart, UploadSession
@@ -46,6 +47,8 @@ def filled(request, django_db_setup, django_db_blocker):
         batch = make_batch(ann, expected_files=10**9)
         OwnerUsage.objects.create(owner=ann.user)
         fill(ann.user, batch, request.param)
+        # Once: each test would look again, at its end, whether all that these rows refer to is there.
+        connection.check_constraints()
         yield batch
 
 
