@@ -74,19 +74,19 @@ def pytest_unconfigure(config):
         shutil.rmtree(config.stash[DATA_DIR], ignore_errors=True)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Import nothing of what the quick run of everything has on the other database."""
+    if FULL or config.args_source.name == "ARGS":
+        return None
+    elsewhere = ONCE if connection.vendor == "postgresql" else ON_POSTGRESQL
+    return collection_path.relative_to(TESTS).as_posix().startswith(elsewhere) or None
+
+
 def pytest_collection_modifyitems(config, items):
-    """Put the longest files first; leave out what this database has not, and in the quick run what the other's has."""
+    """Put the longest files first; leave out what this database has not."""
     places = {TESTS / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
-    here, elsewhere = connection.vendor == "postgresql", ()
-    if not FULL and config.args_source.name != "ARGS":
-        elsewhere = ONCE if here else ON_POSTGRESQL
-    left_out = {
-        item
-        for item in items
-        if item.path.relative_to(TESTS).as_posix().startswith(elsewhere)
-        or (not here and item.get_closest_marker("postgresql"))
-    }
+    left_out = {item for item in items if connection.vendor != "postgresql" and item.get_closest_marker("postgresql")}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
