@@ -6,6 +6,7 @@ that is in UTC. What comes out is the same as Django's own.
 
 import sqlite3
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID, SafeUUID
 
 import orjson
@@ -46,7 +47,26 @@ class DatabaseOperations(DjangoOperations):
         return orjson.dumps(value).decode()
 
 
+@lru_cache(maxsize=128)
+def _with_question_marks(query):
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """A cursor that knows the statements it has rewritten for SQLite: most are run again and again."""
+
+    def convert_query(self, query, *, param_names=None):
+        """Return `query` with SQLite's own placeholders."""
+        if param_names is None:
+            return _with_question_marks(query)
+        return super().convert_query(query, param_names=param_names)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection to SQLite."""
 
     ops_class = DatabaseOperations
+
+    def create_cursor(self, name=None):
+        """Return a new cursor; none has a name here."""
+        return self.connection.cursor(factory=Cursor)

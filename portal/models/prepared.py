@@ -1,12 +1,13 @@
 """Statements whose SQL Django makes once; each later call only fills in its values.
 
 Making the SQL of a queryset costs ten times what the database needs to run it: nothing to a page, much to a part.
-Such a statement is written as a queryset all the same, so that it means the same on every database.
+Such a statement is written as a queryset all the same, so that it means the same on every database. What stands for the
+thread's connection looks for it each time that it is asked for anything: here it is looked for once a statement.
 """
 
 from functools import cache
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 from portal.models.looks import once
@@ -83,37 +84,40 @@ class Prepared:
             found, start = [], 0
             for model in models:
                 names = attnames(model)
-                found.append(model.from_db(connection.alias, names, row[start : start + len(names)]))
+                found.append(model.from_db(DEFAULT_DB_ALIAS, names, row[start : start + len(names)]))
                 start += len(names)
             made.append(tuple(found) if len(models) > 1 else found[0])
         return made
 
     def write(self, **values):
         """Run the UPDATE or INSERT; return how many rows it hit."""
-        with connection.cursor() as cursor:
-            self._run(cursor, values)
+        here = connections[DEFAULT_DB_ALIAS]
+        with here.cursor() as cursor:
+            self._run(cursor, values, here)
             return cursor.rowcount
 
     def write_each(self, rows):
         """Run the UPDATE or INSERT for each of `rows`, `{name: value}`; all or none only inside a transaction."""
-        sql, blanks, _ = self._ready()
-        with connection.cursor() as cursor:
-            cursor.executemany(sql, [blanks.fill(values) for values in rows])
+        here = connections[DEFAULT_DB_ALIAS]
+        sql, blanks, _ = self._ready(here)
+        with here.cursor() as cursor:
+            cursor.executemany(sql, [blanks.fill(values, here) for values in rows])
 
     def _select(self, *values):
-        with connection.cursor() as cursor:
-            converters = self._run(cursor, dict(values))
-            return [_convert(row, converters) for row in cursor.fetchall()]
+        here = connections[DEFAULT_DB_ALIAS]
+        with here.cursor() as cursor:
+            converters = self._run(cursor, dict(values), here)
+            return [_convert(row, converters, here) for row in cursor.fetchall()]
 
-    def _run(self, cursor, values):
-        sql, blanks, converters = self._ready()
-        cursor.execute(sql, blanks.fill(values))
+    def _run(self, cursor, values, connection):
+        sql, blanks, converters = self._ready(connection)
+        cursor.execute(sql, blanks.fill(values, connection))
         return converters
 
-    def _ready(self):
+    def _ready(self, connection):
         made = self._made.get(connection.vendor)
         if made is None:
-            sql, params, converters = _make(self._build())
+            sql, params, converters = _make(self._build(), connection)
             made = self._made[connection.vendor] = sql, Blanks(params), converters
         return made
 
@@ -127,14 +131,14 @@ class Blanks:
         self._plain = [(index, slot.value) for index, slot in found if slot.plain]
         self._others = [(index, slot.value, slot) for index, slot in found if not slot.plain]
 
-    def fill(self, values):
+    def fill(self, values, connection):
         """Return the parameters with `{name: value}` in the slots."""
-        params, here = self._params.copy(), connections[DEFAULT_DB_ALIAS]
+        params = self._params.copy()
         for index, name in self._plain:
             params[index] = values[name]
         for index, name, slot in self._others:
             value = values[name]
-            params[index] = None if value is None else slot.fill(value, here)
+            params[index] = None if value is None else slot.fill(value, connection)
         return params
 
 
@@ -144,7 +148,7 @@ def attnames(model):
     return [field.attname for field in model._meta.concrete_fields]
 
 
-def _make(built):
+def _make(built, connection):
     """Return the statement's SQL, its parameters (Slots among them), and how its columns become Python's values."""
     if isinstance(built, tuple):
         rows, fields = built
@@ -162,7 +166,7 @@ def _make(built):
     return sql, params, []
 
 
-def _convert(row, converters):
+def _convert(row, converters, connection):
     row = list(row)
     for index, functions, expression in converters:
         for function in functions:

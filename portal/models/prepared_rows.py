@@ -2,7 +2,7 @@
 
 from functools import cache, lru_cache
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS
 
 from portal.models.prepared import Prepared, Slot, attnames, slots
 
@@ -40,7 +40,7 @@ def _updating(model, seen, new):
 def find_row(model, **values):
     """Return the row of `model` whose columns (by attname) have these values, which one at most has; else None."""
     for row in _finding(model, tuple(values)).rows(**values):
-        return model.from_db(connection.alias, attnames(model), row)
+        return model.from_db(DEFAULT_DB_ALIAS, attnames(model), row)
     return None
 
 
@@ -55,7 +55,7 @@ def find_rows(model, column, values, *others):
     statement = _finding_any(model, column, count, tuple(name for name, _ in others))
     wanted = {f"any{number}": values[min(number, len(values) - 1)] for number in range(count)}
     found = statement.rows(**wanted, **dict(others))
-    return [model.from_db(connection.alias, attnames(model), row) for row in found]
+    return [model.from_db(DEFAULT_DB_ALIAS, attnames(model), row) for row in found]
 
 
 def update_row(model, seen, new):
@@ -76,6 +76,12 @@ def _is_fixed(kind, value):
     return hasattr(value, "resolve_expression") or (value is None and kind == "seen")
 
 
+def new_row(model, values):
+    """Return a new row of `model` from `{attname: value}` of all columns; a fifth of what a call of the model costs."""
+    names = attnames(model)
+    return model.from_db(None, names, [values[name] for name in names])
+
+
 def insert_rows(rows):
     """Insert new rows of one model that have all their values; raises IntegrityError.
 
@@ -83,14 +89,13 @@ def insert_rows(rows):
     """
     if not rows:
         return
-    names = attnames(type(rows[0]))
-    insert_values(type(rows[0]), [{name: getattr(row, name) for name in names} for row in rows])
+    insert_values(type(rows[0]), [vars(row) for row in rows])
     for row in rows:
-        row._state.adding, row._state.db = False, connection.alias
+        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
 def insert_values(model, rows):
-    """Insert new rows of `model`, each `{attname: value}` with all columns; otherwise as `insert_rows`."""
+    """Insert new rows of `model`, each `{attname: value}` with all columns (and more); otherwise as `insert_rows`."""
     statement = _inserting(model)
     if len(rows) == 1:
         statement.write(**rows[0])

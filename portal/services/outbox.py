@@ -19,13 +19,13 @@ def _name_of_user():
 _USERNAME = Prepared(_name_of_user)
 
 
-def record_files_uploaded(files, storage):
+def record_files_uploaded(files, storage, *, owner=None):
     """Write `file.uploaded` for each of `files`, just STORED in `storage`; one statement.
 
-    The event tells of the session that carried the file, or of the file itself if it came whole.
+    The event tells of the session that carried the file, or of the file itself if it came whole. `owner` is theirs, for
+    a caller who has it at hand.
     """
-    now = timezone.now()
-    _insert([_event_of_file("FILE_UPLOADED", file, now, file=_stored_members(file, storage)) for file in files])
+    _insert_of_files("FILE_UPLOADED", files, lambda file: {"file": _stored_members(file, storage)}, owner)
 
 
 def record_files_failed(files):
@@ -33,8 +33,7 @@ def record_files_failed(files):
 
     The event tells of the session that carried the file, or of the file itself if none did.
     """
-    now = timezone.now()
-    _insert([_event_of_file("FILE_FAILED", file, now, file=_file_members(file), error=file.error) for file in files])
+    _insert_of_files("FILE_FAILED", files, lambda file: {"file": _file_members(file), "error": file.error})
 
 
 def record_batch_completed(batch_id):
@@ -45,30 +44,31 @@ def record_batch_completed(batch_id):
     members |= {name: getattr(batch, name) for name in counters}
     members["completed_at"] = _rfc3339(batch.completed_at)
     told = {"owner_id": batch.owner_id, "subject_id": batch.pk, "batch_id": batch.pk, "file_id": None}
-    _insert([_event("BATCH_COMPLETED", timezone.now(), told, batch=members)])
+    _insert("BATCH_COMPLETED", [(told, {"batch": members})])
 
 
-def _event_of_file(kind, file, now, /, **members):
-    told = {"owner_id": file.owner_id, "batch_id": file.batch_id, "file_id": file.pk}
-    told["subject_id"] = file.session_id or file.pk
-    return _event(kind, now, told, **members, actor={"user_id": file.owner_id, "username": _username_of(file)})
+def _insert_of_files(kind, files, members_of, owner=None):
+    names, events = {owner.pk: owner.get_username()} if owner else {}, []
+    for file in files:
+        if file.owner_id not in names:
+            names[file.owner_id] = _username_of(file)
+        told = {"owner_id": file.owner_id, "batch_id": file.batch_id, "file_id": file.pk}
+        told["subject_id"] = file.session_id or file.pk
+        actor = {"user_id": file.owner_id, "username": names[file.owner_id]}
+        events.append((told, members_of(file) | {"actor": actor}))
+    _insert(kind, events)
 
 
-def _event(kind, now, told, /, **members):
-    """Return the columns of an event: a new id, what is `told` of it, and its payload."""
-    event_type, event_id = OutboxEvent.Type[kind].value, uuid7()
-    head = {"event_type": event_type, "event_id": str(event_id), "occurred_at": _rfc3339(now)}
-    return told | {
-        "id": event_id,
-        "event_type": event_type,
-        "created_at": now,
-        "payload": head | members,
-        "seq": None,
-    }
-
-
-def _insert(events):
-    insert_values(OutboxEvent, events)
+def _insert(kind, events):
+    """Insert an event for each of `events`: what is told of it in columns, and the members of its payload."""
+    event_type, now = OutboxEvent.Type[kind].value, timezone.now()
+    same = {"event_type": event_type, "created_at": now, "seq": None}
+    occurred_at, rows = _rfc3339(now), []
+    for told, members in events:
+        event_id = uuid7()
+        head = {"event_type": event_type, "event_id": str(event_id), "occurred_at": occurred_at}
+        rows.append(same | told | {"id": event_id, "payload": head | members})
+    insert_values(OutboxEvent, rows)
     announce_events()
 
 

@@ -5,9 +5,11 @@ from copy import copy
 from django.db.models import Count, F, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from portal import metrics
 from portal.models import IngestFile, UploadBatch, UploadSession
+from portal.models.prepared_rows import new_row
 from portal.services import outbox
 from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, update_batch_counters
 from portal.services.paths import choose_type
@@ -145,7 +147,7 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
         insert_stored(new)
         for file in again:
             _store_again(file)
-        outbox.record_files_uploaded(files, storage)
+        outbox.record_files_uploaded(files, storage, owner=owner)
         for file in files if keep else ():
             keep(file)
         if batch is not None:
@@ -170,15 +172,18 @@ _TOLD = ("original_filename", "content_type", "sha256")
 
 def _describe(arrival, owner, batch, backend, now):
     """Return the row of the file as it will be: a new one, or a copy of the one that is carried on."""
-    new = {"batch": batch, "path": arrival.path, "created_at": now, "status_at": now}
-    file = copy(arrival.reopens) if arrival.reopens else IngestFile(**new)
-    content_type = choose_type(file, arrival.content_type)
-    for name in _TOLD:
-        setattr(file, name, getattr(arrival, name))
-    file.content_type = content_type
-    file.owner, file.size_bytes, file.error, file.metadata = owner, arrival.size, None, {}
-    file.storage_backend, file.storage_key, file.stored_at = backend, arrival.key, now
-    return file
+    told = {name: getattr(arrival, name) for name in _TOLD}
+    told |= {"owner_id": owner.pk, "size_bytes": arrival.size, "error": None, "metadata": {}}
+    told |= {"storage_backend": backend, "storage_key": arrival.key, "stored_at": now}
+    if arrival.reopens:
+        file = copy(arrival.reopens)
+        told["content_type"] = choose_type(file, arrival.content_type)
+        for name, value in told.items():
+            setattr(file, name, value)
+        return file
+    told |= {"id": uuid7(), "batch_id": batch and batch.pk, "session_id": None, "path": arrival.path}
+    told |= {"declared_sha256": "", "status": IngestFile.Status.STORED, "status_at": now, "created_at": now}
+    return new_row(IngestFile, told)
 
 
 def _store_again(file):

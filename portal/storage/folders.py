@@ -27,14 +27,19 @@ class Folders:
         self._refuse_borders()
         self._seen = {kind: self._identity(kind) for kind in KINDS}
         # Folders below the kinds whose own names are known to be durable; at most some 66,000.
-        self._durable: set[Path] = set()
+        self._durable: set[str] = set()
+        self._objects = f"{self.root}/objects/"
 
     def path(self, kind, key):
         """Return where `key` lives; refuses what does not have the shape of a key with ValueError."""
         return self.root / kind / check_key(kind, key)
 
+    def object_path(self, key):
+        """Return where an object of this key lives, as a text: a Path costs as much as to open a file."""
+        return self._objects + check_key("objects", key)
+
     def __contains__(self, folder):
-        """Whether `folder` was prepared before, and its name is durable if it is still there."""
+        """Whether the folder of this text was prepared before: its name is durable if it is still there."""
         return folder in self._durable
 
     def prepare(self, folder):
@@ -43,9 +48,9 @@ class Folders:
             return self.confirm()
         self.prepare(folder.parent)
         # Another thread may have made it a moment ago and not synced it yet: EEXIST alone proves nothing.
-        if folder not in self._durable or not folder.is_dir():
+        if str(folder) not in self._durable or not folder.is_dir():
             _make(folder)
-            self._durable.add(folder)
+            self._durable.add(str(folder))
 
     @contextlib.contextmanager
     def at_work(self, doing):

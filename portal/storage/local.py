@@ -60,14 +60,15 @@ class LocalStorage(Storage):
         return LocalHeldFile(self._folders, staging, destination)
 
     def create_object(self, key):
-        path = self._folders.path("objects", key)
+        path = self._folders.object_path(key)
+        folder = path.rpartition("/")[0]
         with self._folders.at_work("create an object"):
-            if path.parent in self._folders:
+            if folder in self._folders:
                 # Most of a group lie in one folder, which was there a moment ago; `finish_objects` makes sure once.
                 with contextlib.suppress(FileNotFoundError):
-                    return LocalNewObject(key, path)
-            self._folders.prepare(path.parent)
-            return LocalNewObject(key, path)
+                    return LocalNewObject(key, path, folder)
+            self._folders.prepare(Path(folder))
+            return LocalNewObject(key, path, folder)
 
     def finish_objects(self, objects):
         objects = list(objects)

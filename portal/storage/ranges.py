@@ -93,9 +93,9 @@ class LocalHeldFile(HeldFile):
 class LocalNewObject(NewObject):
     """An object that is being written at its place, under a name that no row has."""
 
-    def __init__(self, key, path):
+    def __init__(self, key, path, folder):
         super().__init__(key)
-        self.folder = path.parent
+        self.folder = folder
         self._file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
     def write(self, data):

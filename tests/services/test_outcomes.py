@@ -67,7 +67,7 @@ def test_a_fault_on_the_way_takes_everything_back(claim, monkeypatch, end, step)
 
 @pytest.mark.parametrize("end", [store, fail])
 def test_an_event_that_cannot_be_written_takes_everything_back(claim, monkeypatch, end):
-    monkeypatch.setattr(outbox, "_event", failing(RuntimeError("outbox")))
+    monkeypatch.setattr(outbox, "insert_values", failing(RuntimeError("outbox")))
     with pytest.raises(RuntimeError):
         end(claim)
     assert nothing_happened(claim)
