@@ -3,6 +3,7 @@
 
 import os
 import sys
+from importlib import import_module
 
 from boot.lean import lean_start
 
@@ -25,6 +26,8 @@ def main():
         except ImproperlyConfigured as error:
             sys.exit(str(error))
         django.setup()
+        # The checks of a command load it, and it would load what is unused.
+        import_module("rest_framework.compat")
     configurations.management.execute_from_command_line(sys.argv)
 
 

@@ -20,8 +20,13 @@ for name in {HEAVY}:
 print(json.dumps([there, gc.isenabled(), gc.get_freeze_count() > 10_000]))
 """
 
-
-STARTS = {"server": ["-c", f"import boot.asgi\n{CODE}"], "command": ["manage.py", "shell", "--no-imports", "-c", CODE]}
+#: Most commands are checked first, and the checks load all URLs.
+CHECKED = "import sys; sys.argv[1:] = ['check']; import manage; manage.main()"
+STARTS = {
+    "server": ["-c", f"import boot.asgi\n{CODE}"],
+    "command": ["manage.py", "shell", "--no-imports", "-c", CODE],
+    "checked command": ["-c", f"{CHECKED}\n{CODE}"],
+}
 
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
