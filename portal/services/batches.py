@@ -30,6 +30,10 @@ _COMPLETE = Prepared(
 )
 
 
+class Overshoot(Exception):
+    """Together they are more files than the batch expects: those that are too many must be refused one by one."""
+
+
 def create_batch(caller, *, name="", metadata=None, expected_files=None, keep=None):
     """Make a batch of the caller's; `keep(batch)` runs inside the transaction (idempotency)."""
     batch = UploadBatch(owner=caller.user, name=name, metadata=metadata or {}, expected_files=expected_files)
@@ -109,6 +113,17 @@ def refuse_full_batch(batch, *, joining=0):
     quota, used = settings.PORTAL_QUOTA_BATCH_FILES, batch.total_files + joining
     if quota and used >= quota:
         raise over_quota("batch_files", quota, used, 1)
+
+
+def refuse_overshoot(batch, count):
+    """Raise Overshoot when so many files together have carried the batch past what it expects.
+
+    Only inside the transaction that has counted them: its row is held.
+    """
+    if count < 2 or batch.expected_files is None:
+        return
+    if UploadBatch.objects.filter(pk=batch.pk, stored_count__gt=F("expected_files")).exists():
+        raise Overshoot
 
 
 def complete_batch(batch_id):

@@ -8,20 +8,16 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from portal import metrics
-from portal.models import IngestFile, UploadBatch, UploadSession
+from portal.models import IngestFile, UploadSession
 from portal.models.prepared_rows import new_row
 from portal.services import outbox
-from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, update_batch_counters
+from portal.services.batches import TO_CARRY_ON, TO_JOIN, TO_REOPEN, refuse_overshoot, update_batch_counters
 from portal.services.paths import choose_type
 from portal.services.transactions import write_transaction
 from portal.services.transitions import advance, advance_together, insert_stored
 from portal.services.usage import move_usage
 
 # After a StatusConflict, the rows in memory that were moved before it differ from those in the database.
-
-
-class Overshoot(Exception):
-    """Together they are more files than the batch expects: those that are too many must be refused one by one."""
 
 
 def record_stored(session, *, sha256, storage, where):
@@ -160,7 +156,7 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
                 stored_bytes=total_bytes,
                 open_to=TO_JOIN if new else TO_REOPEN if failed else TO_CARRY_ON,
             )
-            _refuse_overshoot(batch, len(files))
+            refuse_overshoot(batch, len(files))
         move_usage(owner.pk, stored_files=len(files), stored_bytes=total_bytes)
     metrics.count_stored(len(files), total_bytes)
     return files
@@ -195,11 +191,3 @@ def _store_again(file):
     names = (*_TOLD, "size_bytes", "error", "metadata", "storage_backend", "storage_key", "stored_at", "session_id")
     advance(file, IngestFile.Status.UPLOADING, where=seen, **{name: getattr(file, name) for name in names})
     advance(file, IngestFile.Status.STORED)
-
-
-def _refuse_overshoot(batch, count):
-    """Raise Overshoot when several files have carried the batch past what it expects; its row is held by now."""
-    if count < 2 or batch.expected_files is None:
-        return
-    if UploadBatch.objects.filter(pk=batch.pk, stored_count__gt=F("expected_files")).exists():
-        raise Overshoot

@@ -4,7 +4,8 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 
 from portal.exceptions import DatabaseUnavailable, PathTaken, PortalError, StatusConflict
 from portal.models import IngestFile
-from portal.services.outcomes import Overshoot, record_whole
+from portal.services.batches import Overshoot
+from portal.services.outcomes import record_whole
 
 #: How often a path that changes under a record is looked at anew.
 TRIES = 5
