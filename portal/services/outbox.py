@@ -52,8 +52,8 @@ def _insert_of_files(kind, files, members_of, owner=None):
     for file in files:
         if file.owner_id not in names:
             names[file.owner_id] = _username_of(file)
-        told = {"owner_id": file.owner_id, "batch_id": file.batch_id, "file_id": file.pk}
-        told["subject_id"] = file.session_id or file.pk
+        told = {"owner_id": file.owner_id, "batch_id": file.batch_id, "file_id": file.id}
+        told["subject_id"] = file.session_id or file.id
         actor = {"user_id": file.owner_id, "username": names[file.owner_id]}
         events.append((told, members_of(file) | {"actor": actor}))
     _insert(kind, events)
@@ -86,7 +86,7 @@ def _stored_members(file, storage):
 
 def _file_members(file):
     return {
-        "id": str(file.pk),
+        "id": str(file.id),
         "batch_id": str(file.batch_id) if file.batch_id else None,
         "filename": file.original_filename,
         "path": file.path,

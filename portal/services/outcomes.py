@@ -169,7 +169,7 @@ _TOLD = ("original_filename", "content_type", "sha256")
 def _describe(arrival, owner, batch, backend, now):
     """Return the row of the file as it will be: a new one, or a copy of the one that is carried on."""
     told = {name: getattr(arrival, name) for name in _TOLD}
-    told |= {"owner_id": owner.pk, "size_bytes": arrival.size, "error": None, "metadata": {}}
+    told |= {"owner_id": owner.id, "size_bytes": arrival.size, "error": None, "metadata": {}}
     told |= {"storage_backend": backend, "storage_key": arrival.key, "stored_at": now}
     if arrival.reopens:
         file = copy(arrival.reopens)
@@ -177,7 +177,7 @@ def _describe(arrival, owner, batch, backend, now):
         for name, value in told.items():
             setattr(file, name, value)
         return file
-    told |= {"id": uuid7(), "batch_id": batch and batch.pk, "session_id": None, "path": arrival.path}
+    told |= {"id": uuid7(), "batch_id": batch and batch.id, "session_id": None, "path": arrival.path}
     told |= {"declared_sha256": "", "status": IngestFile.Status.STORED, "status_at": now, "created_at": now}
     return new_row(IngestFile, told)
 

@@ -28,16 +28,24 @@ _locked_files: "weakref.WeakSet[LockedFile]" = weakref.WeakSet()
 _opening = threading.Lock()
 
 
-@contextlib.contextmanager
-def translated(doing):
-    """Turn the disk's errors into NoSpace or StorageUnavailable; FileNotFoundError, FileExistsError pass."""
-    try:
-        yield
-    except PASSED_ON:
-        raise
-    except OSError as error:
-        kind = NoSpace if error.errno in FULL else StorageUnavailable
-        raise kind(f"Could not {doing}: {error}.") from error
+class translated:
+    """Turn the disk's errors into NoSpace or StorageUnavailable; FileNotFoundError, FileExistsError pass.
+
+    A class, since a generator of contextlib costs five times as much, and a small file needs several.
+    """
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing):
+        self._doing = doing
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, _, error, __):
+        if isinstance(error, OSError) and not isinstance(error, PASSED_ON):
+            kind = NoSpace if error.errno in FULL else StorageUnavailable
+            raise kind(f"Could not {self._doing}: {error}.") from error
 
 
 def refuse_without_locks():

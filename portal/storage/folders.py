@@ -52,15 +52,9 @@ class Folders:
             _make(folder)
             self._durable.add(str(folder))
 
-    @contextlib.contextmanager
     def at_work(self, doing):
-        """Translate errors; a FileNotFoundError passes only if the folders are still those of the start."""
-        with translated(doing):
-            try:
-                yield
-            except FileNotFoundError:
-                self.confirm()
-                raise
+        """Translate errors; in it a FileNotFoundError passes only if the folders are still those of the start."""
+        return _AtWork(self, doing)
 
     def confirm(self):
         """Raise StorageUnavailable unless the folders are those of the start: a disk may have gone."""
@@ -91,6 +85,20 @@ class Folders:
                 f"staging, objects and trash in {self.root} must be on one file system and in one mount, so "
                 "that a file can be renamed from one to the other."
             )
+
+
+class _AtWork(translated):
+    __slots__ = ("_folders",)
+
+    def __init__(self, folders, doing):
+        super().__init__(doing)
+        self._folders = folders
+
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, FileNotFoundError):
+            with translated(self._doing):
+                self._folders.confirm()
+        super().__exit__(kind, error, trace)
 
 
 def _walk(folder, prefix, depth, shape):

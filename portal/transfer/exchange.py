@@ -33,9 +33,17 @@ class Exchange:
         """The headers of every answer: their values by their names in lower case, both bytes."""
         return common_headers(self)
 
+    @cached_property
+    def _fields(self):
+        """The values of each header, in the order in which they came: a small file asks for a dozen."""
+        fields: dict[bytes, list[bytes]] = {}
+        for name, value in self.scope["headers"]:
+            fields.setdefault(name, []).append(value)
+        return fields
+
     def values(self, name):
         """Return the values of the header `name` (lower case, bytes), in the order in which they came."""
-        return [value for key, value in self.scope["headers"] if key == name]
+        return self._fields.get(name, [])
 
     def text(self, name):
         """Return the header `name` as text, its repetitions joined by a comma; None when it is not there."""

@@ -184,7 +184,7 @@ class Intake:
         self._recorded = created
         if not created:
             return 200, {}, file_members(file)
-        return 201, {"Location": f"/files/{file.pk}"}, file_members(file)
+        return 201, {"Location": f"/files/{file.id}"}, file_members(file)
 
     def _fingerprint(self):
         arrival = self.arrival
