@@ -7,6 +7,7 @@ from functools import cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import boto3
+import botocore.session
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -58,10 +59,18 @@ def make_client(endpoint_url=None, region="us-east-1", *, hasty=False):
         s3={"addressing_style": "path" if endpoint_url else "auto"},
     )
     try:
-        session = boto3.session.Session()
+        core = botocore.session.Session()
+        core.register_component("data_loader", _known_services())
+        session = boto3.session.Session(botocore_session=core)
         return session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
     except (BotoCoreError, ValueError) as error:
         raise StorageMisconfigured(f"S3 cannot be used: {error}.") from error
+
+
+@cache
+def _known_services():
+    """Return what knows the calls of S3: megabytes of JSON, which each client would read again."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 @contextmanager
