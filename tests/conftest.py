@@ -18,6 +18,7 @@ from tests.rounds import FULL
 from tests.s3 import CREDENTIALS, S3Server
 from tests.samples import make_caller
 from tests.server import LiveServer
+from tests.static_files import listed_once
 from tests.strict import StrictStorage
 from tests.turns import turn
 
@@ -29,6 +30,7 @@ LONGEST = (
     *("crashes/test_nodes.py", "crashes/test_kills.py", "crashes/test_power_cuts.py", "crashes/test_full_disks.py"),
     *("e2e/test_run_portal.py", "boot/test_graceful.py", "transfer/test_many.py", "e2e/test_s3.py"),
     *("test_admin_search.py", "test_admin.py", "canary/test_canary.py", "test_tenancy.py"),
+    *("stateful/test_walk.py", "test_migrations.py", "transfer/test_slow_clients.py"),
 )
 #: What asks no database, or nothing that others do not ask of both, and is about a program, a page, a browser, a store
 #: or bytes on their way: the quick run of everything has it once, on SQLite's turn.
@@ -101,6 +103,12 @@ def pytest_runtest_call(item):
     """Give each test its turn; one that is marked `alone` has no other beside it."""
     with turn(alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files():
+    with listed_once():
+        yield
 
 
 @pytest.fixture
