@@ -5,14 +5,14 @@ import secrets
 import pytest
 
 import portal_client
-from portal_client import PortalClient, PortalError, api, errors
+from portal_client import PortalClient, PortalError, errors, lists
 from tests.client.trees import make_tree
 from tests.docs.pages import named, read, rows
 from tests.views.shapes import NOBODY
 
 
 def test_lists_are_read_to_their_end(client, monkeypatch):
-    monkeypatch.setattr(api, "PAGE", 2)
+    monkeypatch.setattr(lists, "PAGE", 2)
     names = [secrets.token_hex(8) for _ in range(5)]
     for name in names:
         client.create_batch(name)
@@ -21,7 +21,7 @@ def test_lists_are_read_to_their_end(client, monkeypatch):
 
 
 def test_files_of_a_batch_are_read_to_their_end(client, tmp_path, monkeypatch):
-    monkeypatch.setattr(api, "PAGE", 2)
+    monkeypatch.setattr(lists, "PAGE", 2)
     folder = make_tree(tmp_path / "folder", {f"p {number}&=": b"" for number in range(5)})
     batch = client.upload_folder(folder, secrets.token_hex(8)).batch
     for files in (client.files(batch.id), client.files(batch.id, path_prefix="p ")):

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import secrets
+from dataclasses import replace
 
 import pytest
 
-from portal_client import errors
+from portal_client import PortalClient, errors
 from portal_client.bodies import Stamp
 from portal_client.sources import find_sources
 from portal_client.transport import Transport
@@ -288,3 +289,103 @@ def test_an_upload_that_is_called_off_goes_on_in_the_next_run(client, ann_api, t
     assert report.complete
     assert 1 <= report.already < 40
     assert stored_files(ann_api, report.batch.id) == digests(files)
+
+
+# Known bytes
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """Files are as if they had been written long ago: their digests are remembered."""
+    monkeypatch.setattr("portal_client.digests.RACY_SECONDS", -60)
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_the_portal_has_of_ones_own_is_not_sent_again(client, ann_api, tmp_path, name, requests_made):
+    files = some_files(20) | LARGE
+    folder = make_tree(tmp_path / "folder", files)
+    client.upload_folder(folder, name)
+    make_tree(folder, {"new": b"new"})
+    requests_made.clear()
+    report = client.upload_folder(folder, f"{name} again")
+    assert report.complete
+    assert (report.stored, report.known, report.already, report.sent_bytes) == (24, 23, 0, 3)
+    assert stored_files(ann_api, report.batch.id) == digests(files | {"new": b"new"})
+    assert report.receipt.stored_count == 24
+    assert [method for method, url in requests_made].count("PUT") == 1
+    assert len(requests_made) <= 9
+
+
+@pytest.mark.usefixtures("settled")
+def test_of_somebody_elses_bytes_one_lot_is_asked_for_and_all_is_sent(client, bob_api, tmp_path, name, monkeypatch):
+    files = {f"f{number}": pattern(100, seed=number) for number in range(7)}
+    folder = make_tree(tmp_path / "folder", files)
+    client.upload_folder(folder, name)
+    bob = PortalClient(bob_api.url, bob_api.token, cache=client.cache)
+    lots = declared_lots(bob, monkeypatch, most=3)
+    report = bob.upload_folder(folder, name)
+    assert lots == [3]
+    assert (report.complete, report.known, report.stored, report.sent_bytes) == (True, 0, 7, 700)
+    assert stored_files(bob_api, report.batch.id) == digests(files)
+
+
+def declared_lots(client, monkeypatch, *, most):
+    """Let so many files be declared at once; return the sizes of the lots that will be."""
+    lots, declare, limits = [], client.declare, replace(client.limits(), max_bulk_files=most)
+
+    def counted(batch_id, entries):
+        lots.append(len(entries))
+        return declare(batch_id, entries)
+
+    monkeypatch.setattr(client, "declare", counted)
+    monkeypatch.setattr(client, "limits", lambda: limits)
+    return lots
+
+
+@pytest.mark.usefixtures("settled")
+def test_many_are_declared_in_lots(client, ann_api, tmp_path, name, monkeypatch):
+    files = {f"f{number}": pattern(100, seed=number) for number in range(7)}
+    folder = make_tree(tmp_path / "folder", files)
+    client.upload_folder(folder, name)
+    lots = declared_lots(client, monkeypatch, most=3)
+    report = client.upload_folder(folder, f"{name} again")
+    assert lots == [3, 3, 1]
+    assert (report.known, report.sent_bytes) == (7, 0)
+    assert stored_files(ann_api, report.batch.id) == digests(files)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_was_changed_since_is_not_declared_by_its_old_digest(client, ann_api, tmp_path, name):
+    folder = make_tree(tmp_path / "folder", {"a": b"old", "b": b"same"})
+    client.upload_folder(folder, name)
+    (folder / "a").write_bytes(b"new")
+    report = client.upload_folder(folder, f"{name} again")
+    assert (report.known, report.sent_bytes) == (1, 3)
+    assert stored_files(ann_api, report.batch.id) == digests({"a": b"new", "b": b"same"})
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_keeps_files_from_being_declared_is_told_when_they_are_sent(client, ann_api, tmp_path, name, monkeypatch):
+    folder = make_tree(tmp_path / "folder", {"a": b"1"})
+    client.upload_folder(folder, name)
+
+    def refuse(*_):
+        raise errors.Invalid(400, "invalid", "No.", {})
+
+    monkeypatch.setattr(client, "declare", refuse)
+    report = client.upload_folder(folder, f"{name} again")
+    assert (report.complete, report.known, report.sent_bytes) == (True, 0, 1)
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("closed", [errors.BatchSealed, errors.BatchCompleted])
+def test_a_batch_that_closes_meanwhile_ends_the_run(client, tmp_path, name, monkeypatch, closed):
+    folder = make_tree(tmp_path / "folder", {"a": b"1"})
+    client.upload_folder(folder, name)
+
+    def refuse(*_):
+        raise closed(409, closed.code, "No.", {})
+
+    monkeypatch.setattr(client, "declare", refuse)
+    with pytest.raises(closed):
+        client.upload_folder(folder, f"{name} again")

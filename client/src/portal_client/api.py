@@ -1,16 +1,14 @@
 """The portal's calls, one method each, with typed answers."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote
 
 from portal_client.bodies import Body, Sent
 from portal_client.errors import NotFound
+from portal_client.lists import Lists
 from portal_client.members import Batch, File, Limits, Receipt, Session, SignedPart
-from portal_client.transport import Transport
-
-PAGE = 1000
 
 
 def is_id(text: str) -> bool:
@@ -26,41 +24,8 @@ def _once() -> dict[str, str]:
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 
-class Api:
+class Api(Lists):
     """Every call raises ApiError by its code, Unreachable when patience is over, Stopped once it is called off."""
-
-    def __init__(self, transport: Transport) -> None:
-        self.transport = transport
-
-    # Lists
-
-    def pages(self, path: str, **query: object) -> Iterator[list[dict[str, Any]]]:
-        """Yield the results of a list, page by page."""
-        asked = urlencode({"limit": PAGE, **{name: value for name, value in query.items() if value is not None}})
-        following: str | None = f"{path}?{asked}"
-        while following:
-            page = self.transport.call("GET", following).members
-            yield page["results"]
-            # The address may be another than ours, behind a proxy: the query is what counts.
-            following = f"{path}?{urlsplit(page['next']).query}" if page["next"] else None
-
-    def batches(self, status: str | None = None) -> Iterator[Batch]:
-        """Yield one's batches, newest first."""
-        for page in self.pages("/batches", status=status):
-            yield from map(Batch.read, page)
-
-    def files(
-        self, batch_id: str | None = None, *, status: str | None = None, path_prefix: str | None = None
-    ) -> Iterator[File]:
-        """Yield the files of a batch by id, or by path when a prefix is given (`""` is every path); or all of one's."""
-        path = f"/batches/{batch_id}/files" if batch_id else "/files"
-        for page in self.pages(path, status=status, path_prefix=path_prefix):
-            yield from map(File.read, page)
-
-    def sessions(self, status: str | None = None) -> Iterator[Session]:
-        """Yield one's upload sessions, newest first."""
-        for page in self.pages("/uploads/sessions", status=status):
-            yield from map(Session.read, page)
 
     # Batches
 
@@ -122,6 +87,16 @@ class Api:
     def delete_file(self, file_id: str) -> None:
         """Remove a file and its bytes."""
         self.transport.call("DELETE", f"/files/{file_id}")
+
+    def declare(self, batch_id: str, files: Iterable[tuple[str, int, str]]) -> list[dict[str, Any]]:
+        """Declare files of a batch, at most `max_bulk_files`, each by path, size and SHA-256; return what to do for it.
+
+        Where the `action` is `stored`, the batch has the file now: it was there, or the portal has such bytes of one's.
+        """
+        entries = [{"path": path, "total_size_bytes": size, "sha256": sha256} for path, size, sha256 in files]
+        answer = self.transport.call("POST", f"/batches/{batch_id}/files", content={"files": entries}, headers=_once())
+        results: list[dict[str, Any]] = answer.members["results"]
+        return results
 
     def put_file(self, batch_id: str, path: str, body: Body, *, sent: Sent | None = None) -> File:
         """Store one file of a batch in one request; the same bytes again are the same file."""

@@ -9,7 +9,7 @@ from portal_client.api import Api
 from portal_client.bundles import make_bundles
 from portal_client.crew import Crew, Job
 from portal_client.digests import Digests
-from portal_client.errors import Corrupt
+from portal_client.errors import ApiError, Corrupt
 from portal_client.manifests import digest_manifest
 from portal_client.members import Batch, Receipt
 from portal_client.plans import Plan, make_plan
@@ -26,7 +26,9 @@ class UploadReport:
     files: int = 0
     size: int = 0
     stored: int = 0
+    #: Of them, how many were stored before, and how many by this run without being sent.
     already: int = 0
+    known: int = 0
     sent_bytes: int = 0
     links: int = 0
     devices: int = 0
@@ -80,12 +82,12 @@ class FolderUpload:
         if self.batch is None:
             self.batch = self.report.batch = self.api.create_batch(batch)
         sender, crew = self._sender()
-        plan, limits = self.plan, self.api.limits()
-        self.progress.begin(
-            len(self.report.to_send), sum(source.size for source in (*plan.send, *(one for one, _ in plan.resume)))
-        )
+        plan, limits, batch_id = self.plan, self.api.limits(), self.batch.id
 
         def jobs() -> Iterator[Job]:
+            self._declare(sender, batch_id, limits.max_bulk_files)
+            left = [*plan.send, *(source for source, _ in plan.resume)]
+            self.progress.begin(len(left), sum(source.size for source in left))
             yield from self._comparisons(sender)
             for source, file in plan.resume:
                 yield partial(sender.send_large, source, file)
@@ -105,6 +107,32 @@ class FolderUpload:
         batch_id = self.batch.id if self.batch else None
         return Sender(self.api, batch_id, crew=crew, digests=self.digests, progress=self.progress), crew
 
+    def _declare(self, sender: Sender, batch_id: str, most: int) -> None:
+        """Declare files whose digests are remembered, so many at once: of which the portal has the bytes is not sent.
+
+        It ends with a lot of which the portal has none: it will hardly have others, and a declared file takes no other
+        bytes from then on.
+        """
+        remembered = [(source, sha256) for source in self.plan.send if (sha256 := self.digests.get(source))]
+        known: set[str] = set()
+        for start in range(0, len(remembered), most):
+            self.progress.say(f"Asking the portal which of {len(remembered):,} files it knows.")
+            lot = remembered[start : start + most]
+            entries = [(source.path, source.size, sha256) for source, sha256 in lot]
+            try:
+                results = self.api.declare(batch_id, entries)
+            except ApiError as error:
+                if error.fatal:
+                    raise
+                break  # what is wrong with one of them is told when it is sent
+            met = [one for one, result in zip(lot, results, strict=True) if result["action"] == "stored"]
+            for source, sha256 in met:
+                sender.stored(source, sha256, sent=False, known=True)
+            known.update(source.path for source, _ in met)
+            if not met:
+                break
+        self.plan.send = [source for source in self.plan.send if source.path not in known]
+
     def _comparisons(self, sender: Sender) -> Iterator[Job]:
         for source, file in self.plan.compare:
             if self.digests.get(source):
@@ -122,7 +150,8 @@ class FolderUpload:
             self.digests.save()
             report.failures = sorted([*before, *sender.failures], key=lambda failure: failure.path)
             report.stored = len(sender.digests_sent)
-            report.already = report.stored - sender.sent_files
+            report.known = sender.known_files
+            report.already = report.stored - sender.sent_files - report.known
             report.sent_bytes = sender.sent_bytes
             report.seconds = time.monotonic() - self._began
 

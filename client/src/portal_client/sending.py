@@ -32,7 +32,7 @@ class Sender:
         #: The file of the upload in parts that ended last.
         self.last: File | None = None
         self.waiting: list[PartedUpload] = []
-        self.sent_bytes = self.sent_files = 0
+        self.sent_bytes = self.sent_files = self.known_files = 0
         #: Whether parts go past the portal; found out with the first one.
         self.presigns = True
         #: Whether the portal takes many files in one request; found out likewise.
@@ -88,11 +88,12 @@ class Sender:
             self.sent_bytes += size
         self.progress.advance(source.path, size)
 
-    def stored(self, source: Source, sha256: str, *, sent: bool = True) -> None:
-        """One file is stored."""
+    def stored(self, source: Source, sha256: str, *, sent: bool = True, known: bool = False) -> None:
+        """One file is stored; `known` by its digest, it was not sent for that."""
         with self._lock:
             self.digests_sent[source.path] = sha256
             self.sent_files += sent
+            self.known_files += known
         self.progress.finish(source.path)
 
     def failed(self, failure: Failure) -> None:

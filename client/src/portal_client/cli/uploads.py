@@ -79,10 +79,12 @@ def _show_plan(report: UploadReport) -> None:
 def _show(report: UploadReport) -> None:
     batch = report.batch
     assert batch is not None  # noqa: S101 - it was sent to
-    new = report.stored - report.already
+    new = f"{report.stored - report.already:,} by this run"
+    if report.known:
+        new += f" ({report.known:,} of them known to the portal and not sent)"
     typer.echo(f"Batch {batch.name} ({batch.id})")
     typer.echo(
-        f"{report.stored:,} of {report.files:,} files are stored: {new:,} by this run, {report.already:,} before; "
+        f"{report.stored:,} of {report.files:,} files are stored: {new}, {report.already:,} before; "
         f"{show_size(report.sent_bytes)} sent in {report.seconds:.1f} s."
     )
     if report.links or report.devices:
