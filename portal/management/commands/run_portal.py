@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, connection, connections
 
+import boot
 from boot.readiness import base_url, port_is_free, wait_until_ready
 from boot.supervise import Program, Supervisor
 from portal.exceptions import PortalError
@@ -20,6 +21,8 @@ from portal.services.tokens import create_token
 from portal.storage import StorageUnavailable, get_storage
 
 TOKEN_LIFETIME = timedelta(days=7)
+#: It starts the worker with less than Django's own way of running a command.
+MANAGE = Path(boot.__file__).resolve().parent.parent / "manage.py"
 
 
 def port_number(text):
@@ -60,7 +63,7 @@ class Command(BaseCommand):
         require_storage()
         programs = [Program("server", server_command(host, port, workers))]
         if not no_worker:
-            programs.append(Program("worker", [sys.executable, "-m", "configurations", "run_worker"]))
+            programs.append(Program("worker", [sys.executable, str(MANAGE), "run_worker"]))
         self.serve(Supervisor(programs, report=self.say_error), base_url(host, port), login)
 
     def first_login(self):
