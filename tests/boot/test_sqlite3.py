@@ -2,13 +2,15 @@
 
 import copy
 import pickle
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from django.db.backends.sqlite3.base import DatabaseWrapper as DjangoWrapper
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
-from boot.sqlite3.base import DatabaseWrapper
+from boot.sqlite3.base import Cursor, DatabaseWrapper
 
 SETTINGS = {"NAME": ":memory:", "TIME_ZONE": None, "OPTIONS": {}, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
 OURS, DJANGOS = (
@@ -42,3 +44,16 @@ def test_ids_are_those_of_django_in_every_way(value):
             djangos.is_safe,
         )
         assert pickle.loads(pickle.dumps(ours)) == copy.deepcopy(ours) == UUID(value)
+
+
+@pytest.mark.parametrize(
+    ("query", "params"),
+    [("SELECT %s, 'a%%b', %s", (1, "%s")), ("SELECT '%%%%s'", ()), ("SELECT %(a)s", {"a": 1}), ("SELECT '%%s'", None)],
+)
+def test_statements_mean_what_they_mean_to_django(query, params):
+    connection = sqlite3.connect(":memory:")
+    ours, djangos = (connection.cursor(factory=kind) for kind in (Cursor, SQLiteCursorWrapper))
+    expected = djangos.execute(query, params).fetchall()
+    for _ in range(2):
+        assert ours.execute(query, params).fetchall() == expected
+    connection.close()

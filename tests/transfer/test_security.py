@@ -56,6 +56,18 @@ def test_a_host_that_passed_says_nothing_of_others(scheme):
                 redirect(host, scheme=scheme)
 
 
+def test_without_a_host_it_is_the_called_address_that_must_be_ours():
+    def redirect_at(address):
+        wire = Wire("POST", "/files", scheme="https")
+        del wire.scope["headers"][0]
+        return security.find_redirect(Exchange(wire.scope | {"server": (address, 443)}, None, None))
+
+    assert redirect_at("a.example") is None
+    for _ in range(2):
+        with pytest.raises(DisallowedHost):
+            redirect_at("192.0.2.1")
+
+
 def test_whoever_makes_up_hosts_fills_no_memory(settings, monkeypatch):
     monkeypatch.setattr(security, "FRONTS", 3)
     settings.ALLOWED_HOSTS = [".example"]

@@ -111,6 +111,20 @@ def test_the_line_waits_while_they_keep_coming(own_pools, monkeypatch):
     assert steps.taken == [[0], [1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13]]
 
 
+def test_as_many_as_one_step_takes_wait_for_nobody(own_pools, monkeypatch):
+    monkeypatch.setattr(together, "MOST", 3)
+    monkeypatch.setattr(together, "LINGER_SECONDS", 10)
+    steps = Steps()
+
+    async def scene():
+        tasks = [await steps.take(item) for item in range(7)]
+        steps.gate.set()
+        await asyncio.wait_for(outcomes(tasks), 5)
+
+    asyncio.run(scene())
+    assert steps.taken == [[0], [1, 2, 3], [4, 5, 6]]
+
+
 def test_while_a_step_is_under_way_none_is_begun_for_those_in_line(own_pools, monkeypatch):
     monkeypatch.setattr(together, "LINGER_SECONDS", 0.2)
     steps = Steps()
@@ -412,6 +426,35 @@ def test_a_small_body_that_is_late_is_looked_at_first_and_stored_all_the_same(pu
 
     asyncio.run(scene())
     assert wire.status == 201
+    assert_stored(put_at_once, f=b"late")
+
+
+def test_a_small_body_that_comes_while_its_headers_are_looked_at_waits_for_that(put_at_once, monkeypatch):
+    looks, gate = [], threading.Event()
+    read_headers = whole_intake.Intake.read_headers
+
+    def read_headers_held(intake):
+        looks.append(intake)
+        assert gate.wait(10)
+        read_headers(intake)
+
+    monkeypatch.setattr(whole_intake.Intake, "read_headers", read_headers_held)
+    target = f"/batches/{put_at_once.batch.pk}/files/f"
+    wire = Wire("PUT", target, "Content-Length: 4", token=put_at_once.token)
+
+    async def scene():
+        task = asyncio.create_task(wire.run())
+        async with asyncio.timeout(10):
+            while not looks:
+                await asyncio.sleep(0.001)
+        wire.feed(b"late", more=False)
+        # Whoever does not wait looks once more, in another thread.
+        await asyncio.sleep(0.1)
+        gate.set()
+        await task
+
+    asyncio.run(scene())
+    assert (wire.status, len(looks)) == (201, 1)
     assert_stored(put_at_once, f=b"late")
 
 
