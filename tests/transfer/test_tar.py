@@ -3,10 +3,12 @@
 import tarfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from portal.exceptions import StreamBroken
 from portal.transfer.members import Member
-from portal.transfer.tar import MAX_HEADER_BYTES, TarReader, read_pax
+from portal.transfer.tar import MAX_HEADER_BYTES, PLAIN_HEADER, TarReader, read_header, read_pax
 from tests.samples import pattern
 from tests.transfer.tars import BROKEN, END, REFUSED, SKIPPED, A, Z, archive, header, member
 
@@ -36,6 +38,58 @@ def test_what_the_standard_library_writes_is_read(fmt, step):
     found, end = read(archive(members, fmt), step)
     assert end is None
     assert [(path, data) for _, path, data in found] == members
+
+
+FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
+#: Where a header has something to decode: its fields' first and last bytes, and what lies in between now and then.
+PLACES = st.sampled_from([0, 1, 99, 100, 106, 107, 115, 124, 134, 135, 147, 148, 153, 154, 155, 156, 157, 256, 257])
+MORE_PLACES = st.sampled_from([262, 263, 264, 265, 329, 335, 336, 337, 344, 345, 346, 499, 500, 511])
+BYTES = st.sampled_from(b"\0 /0178a-_\x80\xff")
+
+
+def sealed(block):
+    """Return a header with the checksum that its bytes have."""
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@settings(max_examples=300)
+@given(
+    fmt=st.sampled_from(FORMATS),
+    name=st.text("aé /.", min_size=1, max_size=40).map(lambda name: "b/" + name),
+    size=st.integers(0, 8**11 - 1),
+    changes=st.lists(st.tuples(PLACES | MORE_PLACES, BYTES), max_size=3),
+    again=st.booleans(),
+)
+def test_a_header_that_is_read_by_ourselves_is_what_the_standard_library_reads(fmt, name, size, changes, again):
+    told = tarfile.TarInfo(name)
+    told.size = size
+    block = bytearray(told.tobuf(fmt, "utf-8", "surrogateescape")[-512:])
+    for place, byte in changes:
+        block[place] = byte
+    block = sealed(block) if again else bytes(block)
+    if changes and not PLAIN_HEADER.fullmatch(block):
+        return
+    try:
+        theirs = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        with pytest.raises(StreamBroken):
+            read_header(block)
+    else:
+        ours = read_header(block)
+        assert (ours.name, ours.size, ours.type) == (theirs.name, theirs.size, theirs.type)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_header_of_a_plain_file_is_read_by_ourselves(fmt, monkeypatch):
+    monkeypatch.setattr(tarfile.TarInfo, "frombuf", None)
+    for name, size in (("a", 0), ("a b/c", 5), ("d" * 60 + "/" + "e" * 60, 8**11 - 1)):
+        if fmt == tarfile.USTAR_FORMAT or len(name) < 100:
+            header = tarfile.TarInfo(name)
+            header.size = size
+            block = header.tobuf(fmt)[-512:]
+            assert (read_header(block).name, read_header(block).size) == (name, size)
 
 
 @pytest.mark.parametrize(("stream", "path", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
