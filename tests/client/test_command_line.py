@@ -66,6 +66,14 @@ def test_a_folder_goes_up_is_verified_and_comes_back(portal, folder, name, ann_a
     assert "9 were there" in portal("download", name, "--into", tmp_path / "copy").stdout
 
 
+def test_what_the_portal_knows_is_said_apart(portal, folder, name, monkeypatch):
+    monkeypatch.setattr("portal_client.digests.RACY_SECONDS", -60)
+    portal("upload", folder, "--batch", name)
+    done = portal("upload", folder, "--batch", f"{name} again")
+    assert "9 by this run (9 of them known to the portal and not sent), 0 before; 0 bytes sent" in done.stdout
+    assert "Asking the portal which of 9 files it knows." in done.stderr
+
+
 def test_json_is_all_that_stands_on_stdout(portal, folder, name):
     members = json.loads(portal("upload", folder, "-b", name, "--json").stdout)
     assert (members["complete"], members["stored"], members["already"], members["failures"]) == (True, 9, 0, [])
