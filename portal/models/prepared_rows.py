@@ -77,7 +77,7 @@ def _is_fixed(kind, value):
 
 
 def new_row(model, values):
-    """Return a new row of `model` from `{attname: value}` of all columns; a fifth of what a call of the model costs."""
+    """Return a new row of `model` from `{attname: value}` of all columns; a third of what a call of the model costs."""
     names = attnames(model)
     return model.from_db(None, names, [values[name] for name in names])
 

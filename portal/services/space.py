@@ -20,7 +20,7 @@ _turns, _inside = threading.BoundedSemaphore(TURNS), threading.local()
 class storage_errors:
     """Turn the storage's exceptions into ours: no space is OutOfSpace, other faults are StorageUnavailable.
 
-    A class, since a generator of contextlib costs five times as much, and a small file needs several.
+    A class, since a generator of contextlib costs three times as much, and a small file needs several.
     """
 
     __slots__ = ()

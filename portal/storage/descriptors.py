@@ -31,7 +31,7 @@ _opening = threading.Lock()
 class translated:
     """Turn the disk's errors into NoSpace or StorageUnavailable; FileNotFoundError, FileExistsError pass.
 
-    A class, since a generator of contextlib costs five times as much, and a small file needs several.
+    A class, since a generator of contextlib costs three times as much, and a small file needs several.
     """
 
     __slots__ = ("_doing",)

@@ -35,7 +35,7 @@ class Folders:
         return self.root / kind / check_key(kind, key)
 
     def object_path(self, key):
-        """Return where an object of this key lives, as a text: a Path costs as much as to open a file."""
+        """Return where an object of this key lives, as a text: a Path costs half as much as to make the file."""
         return self._objects + check_key("objects", key)
 
     def __contains__(self, folder):

@@ -24,7 +24,7 @@ LABEL = b"V"
 NO_BYTES = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
 
 #: The header of a plain file as all programs write it: its name, size, checksum and prefix, among numbers that are
-#: octal. The library takes eight times as long, and there is one for each small file.
+#: octal. The library takes nearly four times as long, and there is one for each small file.
 _NUMBER, _LONG_NUMBER = rb"(?:[0-7]{7}[ \0]|[0-7]{6} \0)", rb"[0-7]{11}[ \0]"
 PLAIN_HEADER = re.compile(
     rb"(.{100})" + _NUMBER * 3 + rb"([0-7]{11})[ \0]" + _LONG_NUMBER + rb"([0-7]{6}\0 )0.{100}ustar(?:\x0000|  \0).{64}"

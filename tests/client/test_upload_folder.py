@@ -364,6 +364,14 @@ def test_a_file_that_was_changed_since_is_not_declared_by_its_old_digest(client,
     assert stored_files(ann_api, report.batch.id) == digests({"a": b"new", "b": b"same"})
 
 
+def test_a_file_that_was_declared_with_other_bytes_fails_alone(client, ann_api, tmp_path, name):
+    batch = client.create_batch(name)
+    assert [result["action"] for result in client.declare(batch.id, [("a", 3, "0" * 64)])] == ["upload"]
+    report = client.upload_folder(make_tree(tmp_path / "folder", {"a": b"new", "b": b"1"}), name)
+    assert [(failure.path, failure.code) for failure in report.failures] == [("a", "path_taken")]
+    assert stored_files(ann_api, batch.id) == digests({"b": b"1"})
+
+
 @pytest.mark.usefixtures("settled")
 def test_what_keeps_files_from_being_declared_is_told_when_they_are_sent(client, ann_api, tmp_path, name, monkeypatch):
     folder = make_tree(tmp_path / "folder", {"a": b"1"})
