@@ -1,11 +1,13 @@
 """What many durable files cost by themselves: hashed, written, synced; no HTTP, no records, no answers.
 
-python -m benchmarks.bare_files FOLDER FILES BYTES
+python -m benchmarks.bare_files FOLDER FILES BYTES [each|sent|whole]
 
-Prints the CPU and wall seconds. Files are written in groups, as the portal writes the members of a tar: all of a group,
-then a sync of each, then one of their folder.
+Prints the CPU and wall seconds. Files are written in groups of as many as members of a tar are stored together. A group
+is made durable by a sync of each and of their folder (`each`), by the same after all were sent to the disk (`sent`), as
+the portal does it, or by one sync of the whole file system (`whole`), which waits for the bytes of everybody else too.
 """
 
+import ctypes
 import hashlib
 import os
 import sys
@@ -17,7 +19,7 @@ import orjson
 GROUP = 128
 
 
-def main(folder, files, size):
+def main(folder, files, size, how="sent"):
     """Write `files` files of `size` bytes into new folders of `folder`."""
     data, place = os.urandom(size), Path(folder)
     before, began = os.times(), time.perf_counter()
@@ -26,8 +28,8 @@ def main(folder, files, size):
         group.mkdir()
         opened = [_write(group / str(n), data) for n in range(first, min(first + GROUP, files))]
         opened.append(os.open(group, os.O_RDONLY | os.O_CLOEXEC))
+        SYNCS[how](opened)
         for descriptor in opened:
-            os.fsync(descriptor)
             os.close(descriptor)
     after = os.times()
     cpu = after.user + after.system - before.user - before.system
@@ -41,5 +43,23 @@ def _write(path, data):
     return descriptor
 
 
+def _sync_each(descriptors):
+    for descriptor in descriptors:
+        os.fsync(descriptor)
+
+
+def _sync_sent(descriptors):
+    for descriptor in descriptors:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    _sync_each(descriptors)
+
+
+def _sync_whole(descriptors):
+    if ctypes.CDLL(None, use_errno=True).syncfs(descriptors[0]):
+        raise OSError(ctypes.get_errno(), "syncfs")
+
+
+SYNCS = {"each": _sync_each, "sent": _sync_sent, "whole": _sync_whole}
+
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(sys.argv[1], *map(int, sys.argv[2:4]), *sys.argv[4:])
