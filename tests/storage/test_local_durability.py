@@ -39,7 +39,7 @@ def calls(tmp_path):
 
     # Undone before the folder is removed, which calls them too.
     with pytest.MonkeyPatch.context() as patch:
-        for call in ("fsync", "fdatasync", "rename", "mkdir", "unlink", "pwrite"):
+        for call in ("fsync", "fdatasync", "rename", "mkdir", "unlink", "pwrite", "posix_fadvise"):
             watch(patch, call, getattr(os, call))
         yield seen
 
@@ -104,7 +104,7 @@ def test_publishing_syncs_the_bytes_then_renames_then_syncs_both_folders(storage
     ]
 
 
-def test_whole_objects_are_synced_and_then_each_folder_once(storage, calls):
+def test_whole_objects_are_sent_before_the_first_is_synced_and_then_each_folder_once(storage, calls):
     key = object_key()
     new = [storage.create_object(key), storage.create_object(f"{key[:6]}{'0' * 32}")]
     assert calls == [
@@ -118,6 +118,8 @@ def test_whole_objects_are_synced_and_then_each_folder_once(storage, calls):
         one.write(b"data")
     storage.finish_objects(new)
     assert calls == [
+        ("posix_fadvise", f"storage/objects/{key}"),
+        ("posix_fadvise", f"storage/objects/{key[:6]}{'0' * 32}"),
         ("fsync", f"storage/objects/{key}"),
         ("fsync", f"storage/objects/{key[:6]}{'0' * 32}"),
         ("fsync", f"storage/objects/{key[:5]}"),
