@@ -3,9 +3,8 @@
 import os
 import re
 import time
-from contextlib import nullcontext
 
-from boot.lean import lean_start
+from boot.lean import lean_start, read_settings_quickly
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "boot.settings")
 os.environ.setdefault("DJANGO_CONFIGURATION", "Dev")
@@ -13,13 +12,14 @@ with lean_start():
     import configurations
 
     configurations.setup()
+    read_settings_quickly()
 
     # What follows reads settings and models when it is imported.
     import structlog
     from configurations.wsgi import application as django_application
     from django.conf import settings
     from django.urls import Resolver404, resolve
-    from uuid_utils.compat import uuid7
+    from uuid_utils import uuid7
 
     import boot.urls  # noqa: F401 - else the first request would wait for it
     from boot.logs import TOKEN, line_logger
@@ -54,7 +54,8 @@ async def application(scope, receive, send):
     meter = Meter(scope, receive, send)
     del receive, send
     structlog.contextvars.clear_contextvars()
-    with structlog.contextvars.bound_contextvars(request_id=meter.request_id), _span_of(scope) as tell:
+    structlog.contextvars.bind_contextvars(request_id=meter.request_id)
+    with _span_of(scope) as tell:
         try:
             found = find_route(scope)
             meter.route = found[0].path if found else find_django_route(scope["path"])
@@ -72,8 +73,8 @@ async def application(scope, receive, send):
 
 def _span_of(scope):
     """Open the span of a request, in the trace that it came with; what is asked every few seconds has none."""
-    if scope["path"] in QUIET_PATHS:
-        return nullcontext(lambda *_, **__: None)
+    if not tracing.is_on() or scope["path"] in QUIET_PATHS:
+        return tracing.NO_SPAN
     carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in TRACE_HEADERS}
     method = method_of(scope)
     return tracing.span(method, "SERVER", carrier=carrier, http__request__method=method)

@@ -4,6 +4,8 @@ import gc
 import sys
 from contextlib import contextmanager
 
+from django.conf import LazySettings
+
 #: structlog and REST framework import these where they are there: for a console, a test client, fields of others.
 UNUSED = ("rich", "requests", "django.contrib.postgres")
 
@@ -25,3 +27,11 @@ def lean_start():
         gc.enable()
         for name in hidden:
             del sys.modules[name]
+
+
+def read_settings_quickly():
+    """Let a setting be read as any attribute is: in Python, as Django has it, that takes ten times as long.
+
+    What `LazyObject` looks for there, operators of the object that it stands for, settings do not have.
+    """
+    LazySettings.__getattribute__ = object.__getattribute__

@@ -74,7 +74,7 @@ class WsgiBridge:
             raise TooLarge
         body = exchange.body = Body(exchange.receive, length)
         pieces, known = [], False
-        async with body.paced():
+        with body.paced():
             while not body.complete:
                 piece = await body.read()
                 if body.received > MAX_BODY_BYTES:

@@ -91,7 +91,7 @@ def get_own_event(caller, event_id):
 
 def get_batch(caller, batch_id):
     """Return the batch, or raise NotFound if it is not there or not the caller's."""
-    batch = once(_find_batch, batch_id, caller.user.pk)
+    batch = once(_find_batch, batch_id, caller.user.id)
     if batch is None:
         raise NotFound
     return batch

@@ -6,12 +6,20 @@ Spans carry routes, ids, statuses and sizes; never names, paths that a client se
 import importlib
 import logging
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 #: A collector that does not answer holds up no stop for longer.
 STOP_SECONDS = 3
 _api = None
 logger = logging.getLogger("portal.tracing")
+
+
+def _tell_nobody(name=None, **attributes):
+    pass
+
+
+#: What stands for a span where there is none.
+NO_SPAN = nullcontext(_tell_nobody)
 
 
 class TracingUnavailable(Exception):
@@ -59,16 +67,22 @@ def stop():
         last.join(STOP_SECONDS)
 
 
-@contextmanager
+def is_on():
+    """Whether spans are sent."""
+    return _api is not None
+
+
 def span(name, kind="INTERNAL", *, carrier=None, **attributes):
     """Measure what happens inside; yields `tell(name=None, **attributes)`, which adds to the span.
 
     `carrier` is a mapping of headers with the span that this one belongs to (W3C traceparent). A dot in the name of
     an attribute is written as two underscores.
     """
-    if _api is None:
-        yield _tell_nobody
-        return
+    return NO_SPAN if _api is None else _open_span(name, kind, carrier, attributes)
+
+
+@contextmanager
+def _open_span(name, kind, carrier, attributes):
     trace, propagate, _, tracer = _api
     context = None if carrier is None else propagate.extract(carrier)
     options = {"kind": trace.SpanKind[kind], "record_exception": False, "set_status_on_exception": False}
@@ -93,10 +107,6 @@ def traced(headers):
     headers = dict(headers)
     _api[1].inject(headers)
     return headers
-
-
-def _tell_nobody(name=None, **attributes):
-    pass
 
 
 def _dotted(attributes):

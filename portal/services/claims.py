@@ -9,7 +9,7 @@ from uuid import uuid4
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from portal.exceptions import StatusConflict
 from portal.models import UploadSession

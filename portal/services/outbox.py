@@ -48,14 +48,14 @@ def record_batch_completed(batch_id):
 
 
 def _insert_of_files(kind, files, members_of, owner=None):
-    names, events = {owner.pk: owner.get_username()} if owner else {}, []
+    actors, events = {owner.id: _actor(owner.id, owner.get_username())} if owner else {}, []
     for file in files:
-        if file.owner_id not in names:
-            names[file.owner_id] = _username_of(file)
-        told = {"owner_id": file.owner_id, "batch_id": file.batch_id, "file_id": file.id}
+        owner_id = file.owner_id
+        if owner_id not in actors:
+            actors[owner_id] = _actor(owner_id, _username_of(file))
+        told = {"owner_id": owner_id, "batch_id": file.batch_id, "file_id": file.id}
         told["subject_id"] = file.session_id or file.id
-        actor = {"user_id": file.owner_id, "username": names[file.owner_id]}
-        events.append((told, members_of(file) | {"actor": actor}))
+        events.append((told, members_of(file) | {"actor": actors[owner_id]}))
     _insert(kind, events)
 
 
@@ -72,6 +72,10 @@ def _insert(kind, events):
     announce_events()
 
 
+def _actor(user_id, username):
+    return {"user_id": user_id, "username": username}
+
+
 def _username_of(file):
     if IngestFile.owner.is_cached(file):
         return file.owner.get_username()
@@ -85,9 +89,10 @@ def _stored_members(file, storage):
 
 
 def _file_members(file):
+    batch_id = file.batch_id
     return {
         "id": str(file.id),
-        "batch_id": str(file.batch_id) if file.batch_id else None,
+        "batch_id": str(batch_id) if batch_id else None,
         "filename": file.original_filename,
         "path": file.path,
         "content_type": file.content_type,

@@ -148,7 +148,7 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
             keep(file)
         if batch is not None:
             update_batch_counters(
-                batch.pk,
+                batch.id,
                 total=len(new),
                 stored=len(files),
                 failed=-len(failed),
@@ -157,7 +157,7 @@ def record_whole(owner, batch, arrivals, *, storage, keep=None):
                 open_to=TO_JOIN if new else TO_REOPEN if failed else TO_CARRY_ON,
             )
             refuse_overshoot(batch, len(files))
-        move_usage(owner.pk, stored_files=len(files), stored_bytes=total_bytes)
+        move_usage(owner.id, stored_files=len(files), stored_bytes=total_bytes)
     metrics.count_stored(len(files), total_bytes)
     return files
 

@@ -67,7 +67,7 @@ class FileGroup:
             return
         decide_early(arrival, file, self.batch)
         refuse_when_full(self.storage, arrival.length or 0)
-        make_room(self.owner.pk, self.batch, arrival)
+        make_room(self.owner.id, self.batch, arrival)
 
     def refuse_closed(self):
         """Refuse a batch that takes no file at all any more, and a full disk, before anything comes.
@@ -149,4 +149,4 @@ class FileGroup:
     def _files_on(self, paths):
         if self.batch is None:
             return {}
-        return {file.path: file for file in once(find_rows, IngestFile, "path", paths, ("batch_id", self.batch.pk))}
+        return {file.path: file for file in once(find_rows, IngestFile, "path", paths, ("batch_id", self.batch.id))}

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
 
 from portal.exceptions import BodyIncomplete, Invalid, LengthMissing, TooSlow
 
@@ -70,34 +69,40 @@ class Body:
         """
         if self._waiting_since is not None and self._verdict is None:
             self._verdict, self._breaks = error, broken
-            self._deadline.reschedule(self._now())
+            self._reader.cancel()
 
-    @asynccontextmanager
-    async def paced(self):
-        """Hold the client to its pace while the body is read inside; raises TooSlow, or what `cut` was given."""
-        self._loop = asyncio.get_running_loop()
-        self._now = self._loop.time
+    def paced(self, late_seconds=TICK_SECONDS, late=None):
+        """Return a context in which this task reads the body, and the client is held to its pace.
+
+        `read` raises TooSlow there, or what `cut` was given. `late()` is called once if that takes `late_seconds`.
+        """
+        self._late_seconds, self._late = late_seconds, late
+        return self
+
+    def __enter__(self):
+        loop = asyncio.get_running_loop()
+        self._reader, self._now, self._call_later = asyncio.current_task(), loop.time, loop.call_later
         self._started_at = self._returned_at = self._now()
         self._samples.append((0.0, 0))
-        self._timer = self._loop.call_later(TICK_SECONDS, self._look)
-        try:
-            async with asyncio.timeout(None) as self._deadline:
-                yield
-        except TimeoutError:
-            if self._verdict is None:
-                raise
-            self.broken = self._breaks
-            raise self._verdict from None
-        finally:
-            self._timer.cancel()
-            self._waiting_since = None
+        # One timer for both: a small body is there before anything is to be looked at.
+        self._timer = self._call_later(self._late_seconds, self._look)
+
+    def __exit__(self, *_):
+        self._timer.cancel()
+        self._waiting_since = None
 
     async def read(self):
         """Return the next piece (b"" only at the end of a chunked body); raises BodyIncomplete when it breaks off."""
         while True:
             self._waiting_since = self._now()
             self._ours += self._waiting_since - self._returned_at
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except asyncio.CancelledError:
+                if self._verdict is None or self._reader.uncancel():
+                    raise
+                self.broken = self._breaks
+                raise self._verdict from None
             self._returned_at = self._now()
             self._waiting_since = None
             if message["type"] == "http.disconnect":
@@ -115,7 +120,10 @@ class Body:
 
     def _look(self):
         now = self._now()
-        self._timer = self._loop.call_later(TICK_SECONDS, self._look)
+        self._timer = self._call_later(TICK_SECONDS, self._look)
+        if self._late:
+            self._late()
+            self._late = None
         if self._waiting_since is None:
             return
         theirs = now - self._started_at - self._ours

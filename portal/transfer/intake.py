@@ -38,7 +38,7 @@ class Stream:
         """Take all members in; a stream that breaks off, or cannot be read, ends with one more result."""
         broken = None
         try:
-            async with body.paced():
+            with body.paced():
                 await self._read(body, reader)
             reader.finish()
         except (BodyIncomplete, TooSlow, StreamBroken) as error:

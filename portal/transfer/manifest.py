@@ -28,7 +28,7 @@ async def put_manifest(exchange, batch_id):
     results = make_results(exchange)
     try:
         try:
-            async with body.paced():
+            with body.paced():
                 while not body.complete:
                     lines.feed(await body.read())
                     while len(lines.whole) >= BLOCK_LINES:

@@ -30,6 +30,24 @@ judges = ThreadPoolExecutor(JUDGE_THREADS, thread_name_prefix="portal-judges")
 both = ThreadPoolExecutor(BOTH_THREADS, thread_name_prefix="portal-both")
 
 
+class Places:
+    """So many places in one process; for its event loop alone, which needs no lock to count."""
+
+    def __init__(self, count):
+        self.free = count
+
+    def take(self):
+        """Take one; return False when there is none."""
+        if self.free < 1:
+            return False
+        self.free -= 1
+        return True
+
+    def leave(self):
+        """Give one back."""
+        self.free += 1
+
+
 def in_unit(function, *args):
     """Call `function` as one unit of work on a database connection that is looked after."""
     # No Django signal fires outside its request, so a broken or aged connection is looked for here.

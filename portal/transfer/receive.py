@@ -38,7 +38,7 @@ async def put_part(exchange, session_id, number):
             await _take_turn(key, jobs, writer)
         if not writer.recorded:
             _writing[key] = body
-        async with body.paced():
+        with body.paced():
             rest = await _store(body, jobs, writer)
         await jobs.run_io(_finish, writer, rest)
         part = await jobs.run_database(_record, writer)

@@ -32,7 +32,7 @@ def render_refused(path, error):
 
 def render_stored(path, file):
     """Return the members of the result of a member that is stored, now or before."""
-    stored = {"path": path, "status": "STORED", "file_id": file.pk, "sha256": file.sha256}
+    stored = {"path": path, "status": "STORED", "file_id": file.id, "sha256": file.sha256}
     return stored | {"size_bytes": file.size_bytes}
 
 

@@ -1,14 +1,12 @@
 """One request, one file: refused on its headers alone, or hashed as it comes in, made durable, recorded."""
 
-import asyncio
 from functools import partial
-from threading import BoundedSemaphore
 
 import orjson
 
 from portal.transfer.body import Body, read_content_length
 from portal.transfer.names import read_filename, read_path
-from portal.transfer.pools import Jobs
+from portal.transfer.pools import Jobs, Places
 from portal.transfer.receive import GATHER_BYTES
 from portal.transfer.whole_intake import STORE, Intake
 
@@ -17,7 +15,7 @@ EARLY_BYTES, EARLY_DIGITS = 64 * 2**10, 5
 #: If it has not come by then it is late, and a refusal does not wait for it.
 EARLY_SECONDS = 0.02
 #: So many at once in one process: strangers could fill the memory otherwise. For all others the headers come first.
-EARLY_PLACES = BoundedSemaphore(256)
+EARLY_PLACES = Places(256)
 
 
 async def put_file(exchange, batch_id, path):
@@ -32,7 +30,7 @@ async def post_file(exchange):
 
 async def _take_in(exchange, batch_id, read_names):
     jobs, intake = Jobs(), Intake(exchange, batch_id, read_names)
-    early = intake.may_join and _comes_at_once(exchange) and EARLY_PLACES.acquire(blocking=False)
+    early = intake.may_join and _comes_at_once(exchange) and EARLY_PLACES.take()
     try:
         rest = await (_read_early if early else _read)(exchange, jobs, intake)
         if not intake.begun or intake.joins(rest):
@@ -43,7 +41,7 @@ async def _take_in(exchange, batch_id, read_names):
             status, headers, members = await jobs.run_database(intake.record)
     finally:
         if early:
-            EARLY_PLACES.release()
+            EARLY_PLACES.leave()
         if intake.unclean:
             await jobs.close(intake.close)
     headers |= {"Content-Type": "application/json"}
@@ -62,13 +60,9 @@ async def _read_early(exchange, jobs, intake):
     """Return all of a small body; only when it is late the headers are looked at before it has come."""
     body = exchange.body = Body(exchange.receive, read_content_length(exchange))
     pieces, begins = [], []
-    async with body.paced():
-        late = asyncio.get_running_loop().call_later(EARLY_SECONDS, _begin_beside, body, jobs, intake, begins)
-        try:
-            while not body.complete:
-                pieces.append(await body.read())
-        finally:
-            late.cancel()
+    with body.paced(EARLY_SECONDS, partial(_begin_beside, body, jobs, intake, begins)):
+        while not body.complete:
+            pieces.append(await body.read())
     # One at most.
     for begin in begins:
         await begin
@@ -93,7 +87,7 @@ async def _read(exchange, jobs, intake):
     await jobs.run_database(intake.begin)
     body = exchange.body = Body(exchange.receive, intake.arrival.length)
     pieces, size = [], 0
-    async with body.paced():
+    with body.paced():
         while not body.complete:
             piece = await body.read()
             if not pieces and intake.arrival.holds(len(piece)):

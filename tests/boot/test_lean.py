@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from django.conf import settings as kept
+from django.test import override_settings
 
+import boot.asgi  # noqa: F401 - from here on settings are read quickly
 from boot.lean import UNUSED
 from tests.server import OURS, ROOT
 
@@ -36,3 +39,17 @@ def test_a_start_loads_nothing_that_is_not_used(start, tmp_path):
     done = subprocess.run([sys.executable, *start], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [[], True, True]
+
+
+def test_a_setting_that_is_read_as_any_attribute_is_follows_every_change(settings):
+    def read():
+        return kept.PORTAL_RATE_LIMIT
+
+    before = read()
+    with override_settings(PORTAL_RATE_LIMIT=before + 1):
+        assert read() == before + 1
+    settings.PORTAL_RATE_LIMIT = before + 2
+    assert read() == before + 2
+    del settings.PORTAL_RATE_LIMIT
+    with pytest.raises(AttributeError):
+        read()

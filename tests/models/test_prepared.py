@@ -12,7 +12,7 @@ from portal.models import ApiToken, IngestFile, UploadBatch, UploadPart, UploadS
 from portal.models.looks import once, one_look
 from portal.models.parts import FIND_PART, INSERT_PART
 from portal.models.prepared import Prepared, Slot, key_slots, keys_as_values, slots
-from portal.models.prepared_rows import find_row, find_rows, insert_rows, update_row
+from portal.models.prepared_rows import find_row, find_rows, insert_rows, new_row, update_row
 from portal.models.tokens import CALLER_FIELDS, FIND_CALLER
 from portal.services.tokens import create_token
 from tests.samples import make_batch, open_session
@@ -191,3 +191,13 @@ def test_rows_are_named_by_as_many_keys_as_there_are_slots(ann, storage):
     statement = Prepared(lambda: rows.values_list("id"))
     assert statement.rows(**keys_as_values(keys[1:])) == [[keys[1]], [keys[2]]]
     assert statement.rows(**keys_as_values(keys[:2])) == [[keys[0]], [keys[1]]]
+
+
+def test_a_new_row_is_what_a_call_of_the_model_makes(db):
+    called = IngestFile(path="a", size_bytes=3)
+    values = {field.attname: getattr(called, field.attname) for field in IngestFile._meta.concrete_fields}
+    made = new_row(IngestFile, values)
+    assert made == called
+    told = {name: value for name, value in vars(made).items() if name != "_state"}
+    assert told == {name: value for name, value in vars(called).items() if name != "_state"}
+    assert (made._state.adding, made._state.db, made._state.fields_cache) == (True, None, {})

@@ -32,7 +32,7 @@ def read_all(pieces, *, length=None, ends=True, work=0.0):
         body, read = Body(Client(pieces, ends=ends).receive, length), []
         now = asyncio.get_running_loop().time
         began = now()
-        async with body.paced():
+        with body.paced():
             while not body.complete:
                 read.append(await body.read())
                 await asyncio.sleep(work)
@@ -43,7 +43,7 @@ def read_all(pieces, *, length=None, ends=True, work=0.0):
 
 async def drink(body):
     """Read a body until it raises."""
-    async with body.paced():
+    with body.paced():
         while True:
             await body.read()
 
@@ -143,7 +143,7 @@ def cut_while(state):
     async def read():
         body = Body(Client([(0, b"abc")], ends=False).receive, 5)
         asyncio.get_running_loop().call_later(10, lambda: body.cut(PartBusy("cut")))
-        async with body.paced():
+        with body.paced():
             await body.read()
             await (body.read() if state == "waiting" else asyncio.sleep(20))
         return "went on"
@@ -160,9 +160,47 @@ def test_nobody_cuts_a_body_whose_bytes_are_being_worked_on():
     assert cut_while("working") == "went on"
 
 
+def test_who_is_cancelled_from_outside_is_so_although_the_body_was_cut_as_well():
+    async def read():
+        reader = asyncio.current_task()
+        body = Body(Client([], ends=False).receive, 5)
+        asyncio.get_running_loop().call_later(10, lambda: (body.cut(PartBusy("cut")), reader.cancel()))
+        try:
+            with body.paced():
+                await body.read()
+        except asyncio.CancelledError:
+            return reader.cancelling()
+
+    assert run_jumping(read()) == 1
+
+
+def test_one_that_was_cut_is_cancelled_no_more():
+    async def read():
+        body = Body(Client([], ends=False).receive, 5)
+        asyncio.get_running_loop().call_later(10, lambda: body.cut(PartBusy("cut")))
+        with pytest.raises(PartBusy), body.paced():
+            await body.read()
+        return asyncio.current_task().cancelling()
+
+    assert run_jumping(read()) == 0
+
+
+def test_what_is_late_is_told_once_and_the_pace_is_kept_after_it():
+    late = []
+
+    async def read():
+        body = Body(Client([], ends=False).receive, 5)
+        with body.paced(0.02, lambda: late.append(asyncio.get_running_loop().time())):
+            await body.read()
+
+    with pytest.raises(TooSlow):
+        run_jumping(read())
+    assert late == [0.02]
+
+
 def test_a_timeout_of_somebody_else_passes_through():
     async def read():
-        async with Body(Client([]).receive, 5).paced():
+        with Body(Client([]).receive, 5).paced():
             raise TimeoutError
 
     with pytest.raises(TimeoutError):

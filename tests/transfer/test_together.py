@@ -14,7 +14,7 @@ from portal.models import IngestFile, OutboxEvent, UploadBatch
 from portal.services import whole_files
 from portal.storage.base import NoSpace
 from portal.transfer import together, whole, whole_intake
-from portal.transfer.pools import Jobs
+from portal.transfer.pools import Jobs, Places
 from portal.transfer.together import Together
 from tests.samples import make_batch, make_token
 from tests.services.situations import seen_queries
@@ -476,7 +476,7 @@ def test_a_small_body_that_is_late_and_refused_is_waited_for_no_more_but_drained
 
 
 def test_no_more_bodies_are_taken_before_their_headers_than_there_are_places(put_at_once, monkeypatch):
-    monkeypatch.setattr(whole, "EARLY_PLACES", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(whole, "EARLY_PLACES", Places(2))
     read_headers, alone = whole_intake.Intake.read_headers, []
 
     def read_headers_told(intake):
@@ -489,4 +489,4 @@ def test_no_more_bodies_are_taken_before_their_headers_than_there_are_places(put
     early = 2 if put_at_once.early else 0
     assert (alone.count(True), alone.count(False)) == (early, 5 - early)
     # Each place is given back.
-    assert whole.EARLY_PLACES._value == 2
+    assert whole.EARLY_PLACES.free == 2
