@@ -60,11 +60,13 @@ def refuse_without_locks():
 def open_file(path, flags):
     """Open one regular file for this process alone; never follows a link in its place."""
 
-    def opener(name, _):
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-    # FileIO forgets its number before it closes it, so two closes never hit somebody else's descriptor.
-    return io.FileIO(path, "r" if flags & os.O_ACCMODE == os.O_RDONLY else "r+", opener=opener)
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        # FileIO forgets its number before it closes it, so two closes never hit somebody else's descriptor.
+        return io.FileIO(descriptor, "r" if flags & os.O_ACCMODE == os.O_RDONLY else "r+")
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def sync_folder(folder):

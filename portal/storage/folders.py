@@ -25,6 +25,7 @@ class Folders:
             for kind in KINDS:
                 _make(self.root / kind)
         self._refuse_borders()
+        self._kinds = {kind: self.root / kind for kind in KINDS}
         self._seen = {kind: self._identity(kind) for kind in KINDS}
         # Folders below the kinds whose own names are known to be durable; at most some 66,000.
         self._durable: set[str] = set()
@@ -72,7 +73,7 @@ class Folders:
             yield from _walk(self.root / kind, "", DEPTHS[kind], KEY_SHAPES[kind])
 
     def _identity(self, kind):
-        status = (self.root / kind).stat()
+        status = self._kinds[kind].stat()
         return status.st_dev, status.st_ino
 
     def _refuse_borders(self):
