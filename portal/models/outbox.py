@@ -30,6 +30,10 @@ WHERE portal_outboxevent.id = numbered.id
 """
 
 
+#: For a reader an event is there once it has its number.
+NUMBERED = Q(seq__isnull=False)
+
+
 class OutboxEvent(models.Model):
     """One event; its id is the `event_id` that the runner sees, the same over all retries."""
 
@@ -54,10 +58,11 @@ class OutboxEvent(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["owner", "seq"], name="event_owner_seq"),
-            models.Index(fields=["owner", "event_type", "seq"], name="event_owner_type_seq"),
-            models.Index(fields=["event_type", "seq"], name="event_type_seq"),
-            models.Index(fields=["batch_id", "seq"], name="event_batch_seq"),
+            # Of those that are read: an event takes a place in them once, when it is numbered.
+            models.Index(fields=["owner", "seq"], name="event_owner_numbered", condition=NUMBERED),
+            models.Index(fields=["owner", "event_type", "seq"], name="event_owner_type_numbered", condition=NUMBERED),
+            models.Index(fields=["event_type", "seq"], name="event_type_numbered", condition=NUMBERED),
+            models.Index(fields=["batch_id", "seq"], name="event_batch_numbered", condition=NUMBERED),
             models.Index(fields=["id"], name="event_unnumbered", condition=Q(seq__isnull=True)),
         ]
         constraints = [

@@ -4,7 +4,7 @@ import contextlib
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -152,3 +152,18 @@ def just_after(monkeypatch, place, name, action):
         return result
 
     monkeypatch.setattr(place, name, slower)
+
+
+def plans_of(action):
+    """Do `action` and return how the database finds what each SELECT of it asks for, a text for each."""
+    plain = connection.vendor == "postgresql"
+    with transaction.atomic():
+        with CaptureQueriesContext(connection) as captured:
+            action()
+        texts = []
+        for asked in (query["sql"] for query in captured.captured_queries):
+            if asked.startswith("SELECT"):
+                with connection.cursor() as cursor:
+                    cursor.execute(f"EXPLAIN {'' if plain else 'QUERY PLAN'} {asked.replace('%', '%%')}")
+                    texts.append("\n".join(str(row[0] if plain else row[3]) for row in cursor.fetchall()))
+    return texts

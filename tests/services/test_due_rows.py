@@ -2,13 +2,12 @@
 
 import pytest
 from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from portal.models import Delivery, Endpoint, OutboxEvent
 from portal.services.due_rows import endpoints_behind, go_along_the_index, hold_due, owners_endpoints_behind
 from portal.services.endpoints import note_environment
-from tests.services.situations import set_columns
+from tests.services.situations import plans_of, set_columns
 
 MANY = 2000
 
@@ -29,21 +28,6 @@ def make_due(caller, endpoint, count):
     OutboxEvent.objects.bulk_create(events)
     made = [Delivery(event=event, endpoint=endpoint, due_at=timezone.now()) for event in events]
     return Delivery.objects.bulk_create(made)
-
-
-def plans_of(action):
-    """Do `action` and return how the database finds what each SELECT of it asks for, a text for each."""
-    plain = connection.vendor == "postgresql"
-    with transaction.atomic():
-        with CaptureQueriesContext(connection) as captured:
-            action()
-        texts = []
-        for asked in (query["sql"] for query in captured.captured_queries):
-            if asked.startswith("SELECT"):
-                with connection.cursor() as cursor:
-                    cursor.execute(f"EXPLAIN {'' if plain else 'QUERY PLAN'} {asked.replace('%', '%%')}")
-                    texts.append("\n".join(str(row[0] if plain else row[3]) for row in cursor.fetchall()))
-    return texts
 
 
 def test_what_is_due_is_found_the_oldest_first_with_its_event(ann, endpoint):
