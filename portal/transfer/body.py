@@ -74,7 +74,7 @@ class Body:
     def paced(self, late_seconds=TICK_SECONDS, late=None):
         """Return a context in which this task reads the body, and the client is held to its pace.
 
-        `read` raises TooSlow there, or what `cut` was given. `late()` is called once if that takes `late_seconds`.
+        It raises TooSlow, or what `cut` was given. `late()` is called once if the reading takes `late_seconds`.
         """
         self._late_seconds, self._late = late_seconds, late
         return self
@@ -82,27 +82,26 @@ class Body:
     def __enter__(self):
         loop = asyncio.get_running_loop()
         self._reader, self._now, self._call_later = asyncio.current_task(), loop.time, loop.call_later
+        self._cancelling = self._reader.cancelling()
         self._started_at = self._returned_at = self._now()
         self._samples.append((0.0, 0))
         # One timer for both: a small body is there before anything is to be looked at.
         self._timer = self._call_later(self._late_seconds, self._look)
 
-    def __exit__(self, *_):
+    def __exit__(self, _, error, __):
         self._timer.cancel()
         self._waiting_since = None
+        # As asyncio's own timeout tells its cancellation from that of somebody else.
+        if self._verdict and self._reader.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
+            self.broken = self._breaks
+            raise self._verdict from None
 
     async def read(self):
         """Return the next piece (b"" only at the end of a chunked body); raises BodyIncomplete when it breaks off."""
         while True:
             self._waiting_since = self._now()
             self._ours += self._waiting_since - self._returned_at
-            try:
-                message = await self._receive()
-            except asyncio.CancelledError:
-                if self._verdict is None or self._reader.uncancel():
-                    raise
-                self.broken = self._breaks
-                raise self._verdict from None
+            message = await self._receive()
             self._returned_at = self._now()
             self._waiting_since = None
             if message["type"] == "http.disconnect":

@@ -160,6 +160,24 @@ def test_nobody_cuts_a_body_whose_bytes_are_being_worked_on():
     assert cut_while("working") == "went on"
 
 
+def test_a_body_is_cut_that_is_read_beside_something_else():
+    async def read_beside(body):
+        reading = asyncio.ensure_future(body.read())
+        try:
+            await asyncio.wait([reading], timeout=20)
+        finally:
+            reading.cancel()
+
+    async def read():
+        body = Body(Client([], ends=False).receive, 5)
+        asyncio.get_running_loop().call_later(10, lambda: body.cut(PartBusy("cut"), broken=False))
+        with pytest.raises(PartBusy), body.paced():
+            await read_beside(body)
+        return asyncio.current_task().cancelling(), body.broken
+
+    assert run_jumping(read()) == (0, False)
+
+
 def test_who_is_cancelled_from_outside_is_so_although_the_body_was_cut_as_well():
     async def read():
         reader = asyncio.current_task()
