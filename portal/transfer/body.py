@@ -90,7 +90,8 @@ class Body:
 
     def __exit__(self, _, error, __):
         self._timer.cancel()
-        self._waiting_since = None
+        # What is called when it is late mostly holds this body: together they would wait for the garbage collector.
+        self._waiting_since = self._late = None
         # As asyncio's own timeout tells its cancellation from that of somebody else.
         if self._verdict and self._reader.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
             self.broken = self._breaks
@@ -120,9 +121,9 @@ class Body:
     def _look(self):
         now = self._now()
         self._timer = self._call_later(TICK_SECONDS, self._look)
-        if self._late:
-            self._late()
-            self._late = None
+        late, self._late = self._late, None
+        if late:
+            late()
         if self._waiting_since is None:
             return
         theirs = now - self._started_at - self._ours

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import threading
+import weakref
 
 import orjson
 import pytest
@@ -473,6 +474,23 @@ def test_a_small_body_that_is_late_and_refused_is_waited_for_no_more_but_drained
     asyncio.run(scene())
     assert (wire.status, wire.header("connection")) == (401, "close")
     assert_stored(put_at_once)
+
+
+def test_nothing_of_a_small_file_is_held_once_it_is_answered(put_at_once, monkeypatch):
+    """With thousands of them a second the garbage collector would have each one's bytes to find."""
+    made, init = [], whole_intake.Intake.__init__
+
+    def init_noted(intake, *args):
+        init(intake, *args)
+        made.append(weakref.ref(intake))
+
+    monkeypatch.setattr(whole_intake.Intake, "__init__", init_noted)
+    gc.disable()
+    try:
+        assert [wire.status for wire in put_at_once(("a", b"a"), ("b", b"b"), ("c", b"c"))[0]] == [201] * 3
+        assert [intake() for intake in made] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_no_more_bodies_are_taken_before_their_headers_than_there_are_places(put_at_once, monkeypatch):
