@@ -4,22 +4,21 @@ from django.db import migrations
 
 
 class AddLargeIndex(migrations.AddIndex):
-    """Adds an index while others write, on PostgreSQL; after it was broken off it can be run again."""
+    """Adds an index, on PostgreSQL while others write; after it was broken off it can be run again, back as well.
+
+    Outside a transaction what was made before the break stays: an index that PostgreSQL has begun and not finished,
+    which is of no use, and all that the same migration made before.
+    """
 
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        if schema_editor.connection.vendor != "postgresql":
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
-            return
-        # An index that was begun and not finished keeps its name, and is of no use.
-        self._drop(schema_editor)
+        self.database_backwards(app_label, schema_editor, from_state, to_state)
         model = to_state.apps.get_model(app_label, self.model_name)
-        schema_editor.add_index(model, self.index, concurrently=True)
+        schema_editor.add_index(model, self.index, **({"concurrently": True} if _waits_for_none(schema_editor) else {}))
 
     def database_backwards(self, app_label, schema_editor, from_state, to_state):
-        if schema_editor.connection.vendor != "postgresql":
-            super().database_backwards(app_label, schema_editor, from_state, to_state)
-            return
-        self._drop(schema_editor)
+        how = "CONCURRENTLY " if _waits_for_none(schema_editor) else ""
+        schema_editor.execute(f"DROP INDEX {how}IF EXISTS {schema_editor.quote_name(self.index.name)}")
 
-    def _drop(self, schema_editor):
-        schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {schema_editor.quote_name(self.index.name)}")
+
+def _waits_for_none(schema_editor):
+    return schema_editor.connection.vendor == "postgresql"
