@@ -1,6 +1,7 @@
 """The operators' pages cost the same with a million rows: nothing is counted or read to its end."""
 
 import re
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin
@@ -9,10 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from portal.admin import base
-from portal.models import UploadBatch
+from portal.models import OutboxEvent, UploadBatch
 from portal.services.audit import record_action
 from tests.admin_pages import MODELS, read, url
 from tests.samples import make_batch
+from tests.services.situations import plans_of
 
 #: Looked up by one value, or by the ids of the rows of a page.
 BOUNDED = re.compile(r'"(id|owner_id|session_id|event_id)" (=|IN) ')
@@ -82,3 +84,26 @@ def test_lists_are_ordered_by_their_key_alone(admin_client, rows):
                 '"id"',
                 f'"{model._meta.pk.column}"',
             }, order
+
+
+def test_the_events_of_a_batch_are_found_by_indexes_with_and_without_their_number(ann):
+    batch = uuid4()
+    made = [OutboxEvent(owner=ann.user, event_type="file.uploaded", batch_id=uuid4()) for _ in range(2000)]
+    made += [OutboxEvent(owner=ann.user, event_type="file.uploaded", batch_id=batch) for _ in range(3)]
+    for number, event in enumerate(made, 1_000):
+        event.subject_id, event.seq, event.payload = event.pk, number, {}
+    made[-1].seq = None
+    OutboxEvent.objects.bulk_create(made)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    page, found = admin.site._registry[OutboxEvent], []
+
+    def search():
+        rows, _ = page.get_search_results(None, OutboxEvent.objects.order_by("-pk"), str(batch))
+        found.extend(rows)
+
+    *_, asked, plan = plans_of(search)
+    assert {event.pk for event in found} == {event.pk for event in made[-3:]}
+    assert "event_batch_numbered" in asked
+    assert "event_batch_numbered" in plan
+    assert not re.search(r"SCAN portal_outboxevent(?! USING)|Seq Scan", plan)

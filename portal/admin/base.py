@@ -88,8 +88,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         if "pk" in self.search_ids and not isinstance(self.opts.pk, UUIDField):
             return queryset.none(), False
         # One column after the other: SQLite goes through the whole table for "this or that" in the order of a key.
-        by_column = (queryset.filter(**{name: wanted}) for name in self.search_ids)
+        by_column = (self.find_by_id(queryset, name, wanted) for name in self.search_ids)
         return next((rows for rows in by_column if rows.exists()), queryset.none()), False
+
+    def find_by_id(self, rows, name, wanted):
+        """Return those of `rows` whose column `name` holds the id `wanted`."""
+        return rows.filter(**{name: wanted})
 
     def get_readonly_fields(self, request, obj=None):
         """Show every column, also those that no form would have, but for those in `exclude`."""

@@ -29,6 +29,13 @@ class OutboxEventAdmin(ReadOnlyAdmin):
     exclude = ("payload",)
     more_fields = ("told", "deliveries")
 
+    def find_by_id(self, rows, name, wanted):
+        """Go along two indexes for those of a batch: of the events that have a number, and of those that have none."""
+        if name != "batch_id":
+            return super().find_by_id(rows, name, wanted)
+        numbered, others = (OutboxEvent.objects.filter(batch_id=wanted, seq__isnull=none) for none in (False, True))
+        return rows.filter(pk__in=numbered.values("pk").union(others.values("pk"), all=True))
+
     @admin.display(description="payload")
     def told(self, event):
         """Show the payload as it is sent, a member a line."""
