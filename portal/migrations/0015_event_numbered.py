@@ -5,9 +5,7 @@ from portal.migrations._large_indexes import AddLargeIndex
 
 #: Name → columns.
 LISTS = {
-    "event_owner_numbered": ["owner", "seq"],
     "event_owner_type_numbered": ["owner", "event_type", "seq"],
-    "event_type_numbered": ["event_type", "seq"],
     "event_batch_numbered": ["batch_id", "seq"],
 }
 

@@ -7,5 +7,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RemoveIndex(model_name="outboxevent", name=name)
-        for name in ("event_owner_seq", "event_owner_type_seq", "event_type_seq", "event_batch_seq")
+        for name in ("event_owner_type_seq", "event_batch_seq")
     ]

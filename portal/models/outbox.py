@@ -58,10 +58,11 @@ class OutboxEvent(models.Model):
 
     class Meta:
         indexes = [
+            # Of all: a user who is to be removed, and the admin's filters, ask for those without a number too.
+            models.Index(fields=["owner", "seq"], name="event_owner_seq"),
+            models.Index(fields=["event_type", "seq"], name="event_type_seq"),
             # Of those that are read: an event takes a place in them once, when it is numbered.
-            models.Index(fields=["owner", "seq"], name="event_owner_numbered", condition=NUMBERED),
             models.Index(fields=["owner", "event_type", "seq"], name="event_owner_type_numbered", condition=NUMBERED),
-            models.Index(fields=["event_type", "seq"], name="event_type_numbered", condition=NUMBERED),
             models.Index(fields=["batch_id", "seq"], name="event_batch_numbered", condition=NUMBERED),
             models.Index(fields=["id"], name="event_unnumbered", condition=Q(seq__isnull=True)),
         ]
