@@ -37,17 +37,17 @@ OTHERS = {
 MEMBERS, MEMBER_BYTES, MEMORY_MIB = 100_000, 1024, 48
 LINES = ("Content-Type: application/x-tar", "Accept: application/x-ndjson", "Expect:")
 TRIED = """
-Missed, what was tried, and why. A script that hashes these files, writes them and syncs 128 together as the portal does
-takes 0.08 times the CPU of @tus/server, which neither hashes nor syncs. Of what a tar takes, 0.38 is Python, and the rest
-is the kernel, SQLite, the C library and SHA-256 (`perf record`, by what the samples lie in): that alone is 0.13 times
-@tus/server, so the goal leaves to Python a quarter of what it takes. What a member costs in Python went down by a fifth,
-since values that many rows share are made for the database once and events are inserted without a model, by a quarter
-more, since rows are made by their columns and plain headers read by one pattern. A PUT was 5.2 times @tus/server, 2.33
-when files that come at once were stored together, 1.9 when looking at the headers became a part of the same step, 1.6
-when those in a step were looked up together and 256 files in a row lay in one folder, 1.0 when a step waited for clients
-that were answered a moment ago, 0.87 when the event loop and the step did less for each, and is 0.66 now with a Python
-that is built with profile-guided optimisation, as those of distributions are; with one that is not, as pyenv builds it,
-0.79. A file by a session is three requests and three transactions.
+Missed, what was tried, and why. A script that hashes these files, writes them and syncs 128 together as the portal
+does takes 0.08 times the CPU of @tus/server, which neither hashes nor syncs. Of what a tar takes, 0.38 is Python, and
+the rest is the kernel, SQLite, the C library and SHA-256 (`perf record`, by what the samples lie in): that alone is
+0.14 times @tus/server, so the goal leaves 0.01 to Python, which takes 0.08. What a member costs in Python went down by
+a fifth, since values that many rows share are made for the database once and events are inserted without a model, by a
+quarter more, since rows are made by their columns and plain headers read by one pattern. A PUT was 5.2 times
+@tus/server, 2.33 when files that come at once were stored together, 1.9 when looking at the headers became a part of
+the same step, 1.6 when those in a step were looked up together and 256 files in a row lay in one folder, 1.0 when a
+step waited for clients that were answered a moment ago, 0.87 when the event loop and the step did less for each, and
+is 0.66 now with a Python that is built with profile-guided optimisation, as those of distributions are; with one that
+is not, as pyenv builds it, 0.79. A file by a session is three requests and three transactions.
 """
 
 
