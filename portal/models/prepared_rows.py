@@ -80,7 +80,7 @@ def _is_fixed(kind, value):
 def new_row(model, values):
     """Return a new row of `model` from `{attname: value}` of all columns, as a call of the model would make it."""
     row = model.__new__(model)
-    vars(row).update(values, _state=ModelState())
+    row.__dict__ = {"_state": ModelState(), **values}
     return row
 
 

@@ -66,7 +66,7 @@ def test_a_migration_waits_for_no_lock_longer_than_its_time(other, monkeypatch):
 #: The migration that makes it, the one before, its table, its name, its columns.
 LARGE = [
     ("0013", "0012", "portal_ingestfile", "file_known_bytes", ["owner_id", "sha256", "size_bytes", "id"]),
-    ("0015", "0014", "portal_outboxevent", "event_owner_numbered", ["owner_id", "seq"]),
+    ("0015", "0014", "portal_outboxevent", "event_batch_numbered", ["batch_id", "seq"]),
 ]
 
 
