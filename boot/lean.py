@@ -30,7 +30,7 @@ def lean_start():
 
 
 def read_settings_quickly():
-    """Let a setting be read as any attribute is: in Python, as Django has it, that takes ten times as long.
+    """Let a setting be read as any attribute is: in Python, as Django has it, that takes eight times as long.
 
     What `LazyObject` looks for there, operators of the object that it stands for, settings do not have.
     """
