@@ -59,13 +59,13 @@ def refuse_without_locks():
 
 def open_file(path, flags):
     """Open one regular file for this process alone; never follows a link in its place."""
-
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         # FileIO forgets its number before it closes it, so two closes never hit somebody else's descriptor.
         return io.FileIO(descriptor, "r" if flags & os.O_ACCMODE == os.O_RDONLY else "r+")
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
+        error.filename = str(path)  # else it would name the number
         raise
 
 

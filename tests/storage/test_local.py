@@ -2,11 +2,13 @@ import errno
 import os
 import stat
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
 from portal.storage import descriptors
 from portal.storage.base import NoSpace, StorageMisconfigured, StorageUnavailable
+from portal.storage.descriptors import open_file
 from portal.storage.hashing import BLOCK_BYTES
 from portal.storage.local import LocalStorage
 from tests.storage.contract import LockingContract
@@ -234,3 +236,10 @@ def test_a_platform_without_such_locks_is_refused_with_the_way_out(root, monkeyp
         with pytest.raises(StorageMisconfigured, match="S3"):
             LocalStorage(root)
     assert not root.exists()
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_and_leaves_nothing_open(tmp_path):
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with pytest.raises(IsADirectoryError, match=tmp_path.name):
+        open_file(tmp_path, os.O_RDONLY)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before

@@ -1,6 +1,7 @@
 """A body is counted and timed: 30 s of silence, or less than 1 KiB/s over 60 s of the client's own time, end it."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -188,6 +189,20 @@ def test_who_is_cancelled_from_outside_is_so_although_the_body_was_cut_as_well()
                 await body.read()
         except asyncio.CancelledError:
             return reader.cancelling()
+
+    assert run_jumping(read()) == 1
+
+
+def test_one_that_went_on_after_a_cancellation_is_told_why_it_was_cut():
+    async def read():
+        asyncio.current_task().cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        body = Body(Client([], ends=False).receive, 5)
+        asyncio.get_running_loop().call_later(10, lambda: body.cut(PartBusy("cut")))
+        with pytest.raises(PartBusy), body.paced():
+            await body.read()
+        return asyncio.current_task().cancelling()
 
     assert run_jumping(read()) == 1
 
