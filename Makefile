@@ -26,7 +26,7 @@ run: $(VENV)/.run ## start the portal on 127.0.0.1:8000 and print how to use it
 	@$(BIN)/python manage.py run_portal
 
 runner: $(VENV)/.run ## start a receiver of events to copy (examples/runner), beside `make run`
-	@PORTAL_TOKEN=$$($(BIN)/python manage.py create_token runner --create-user --scope service --expires-in 1d | tail -n 1) \
+	@PORTAL_TOKEN=$$($(BIN)/python manage.py create_token runner --scope service --expires-in 1d | tail -n 1) \
 	PORTAL_RUNNER_SECRET_FILE=$${PORTAL_RUNNER_SECRET_FILE:-$${PORTAL_DATA_DIR:-var}/secrets/runner_secret} \
 	RUNNER_FOLDER=$${RUNNER_FOLDER:-$${PORTAL_DATA_DIR:-var}/received} \
 	PORTAL_URL=$${PORTAL_URL:-http://127.0.0.1:$${PORT:-8000}} $(BIN)/python examples/runner/receive.py

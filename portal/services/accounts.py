@@ -29,14 +29,20 @@ def ensure_admin(username="admin"):
     return users.create_superuser(username, password=password), password
 
 
-def find_user(username, *, create=False):
-    """Return the user of that name; raises NotFound, or with `create` makes one who cannot log in with a password."""
+def find_user(username):
+    """Return the user of that name; raises NotFound."""
+    user = get_user_model().objects.filter(username=username).first()
+    if user is None:
+        raise NotFound(f"There is no user {username}.")
+    return user
+
+
+def find_or_make_user(username):
+    """Return `(user, made)`: the user of that name, or a new one who cannot log in with a password; raises Invalid."""
     users = get_user_model()
     user = users.objects.filter(username=username).first()
     if user is not None:
-        return user
-    if not create:
-        raise NotFound(f"There is no user {username}; --create-user makes one.")
+        return user, False
     user = users(username=username)
     user.set_unusable_password()
     try:
@@ -44,4 +50,4 @@ def find_user(username, *, create=False):
     except ValidationError as error:
         raise Invalid(f"Not a user name: {' '.join(error.messages)}") from error
     user.save()
-    return user
+    return user, True

@@ -1,5 +1,6 @@
 """`manage.py create_token`: the token alone on the last line, with the scopes and the life that were asked for."""
 
+import io
 from datetime import timedelta
 
 import pytest
@@ -29,22 +30,33 @@ def test_the_token_is_kept_as_a_hash_alone(ann):
     assert len(row.prefix) < len(token) / 2
 
 
-def test_a_user_is_made_on_demand_alone(db):
-    with pytest.raises(CommandError, match="--create-user"):
-        run("create_token", "carol")
-    token = run("create_token", "carol", "--create-user").strip()
+def test_a_user_who_is_not_there_is_made_and_told_of(db):
+    told = io.StringIO()
+    token = run("create_token", "carol", stderr=told)
+    assert token.count("\n") == 1
+    assert "no user carol" in told.getvalue()
     user = get_user_model().objects.get(username="carol")
-    assert authenticate_token(token).user == user
+    assert authenticate_token(token.strip()).user == user
     assert not user.has_usable_password()
     assert (user.is_staff, user.is_superuser) == (False, False)
-    run("create_token", "carol", "--create-user")
+    told = io.StringIO()
+    run("create_token", "carol", "--create-user", stderr=told)
+    assert told.getvalue() == ""
     assert get_user_model().objects.count() == 1
+
+
+def test_a_user_who_is_not_there_is_refused_where_none_is_to_be_made(db):
+    with pytest.raises(CommandError, match="no user carol"):
+        run("create_token", "carol", "--no-create-user")
+    assert not get_user_model().objects.exists()
+    run("create_token", "carol")
+    assert run("create_token", "carol", "--no-create-user").count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 151, "a\nb", "<b>"])
 def test_a_name_that_is_no_user_name_is_refused(db, name):
     with pytest.raises(CommandError):
-        run("create_token", name, "--create-user")
+        run("create_token", name)
     assert not get_user_model().objects.exists()
 
 

@@ -5,7 +5,7 @@ from django.contrib.auth import authenticate, get_user_model
 from django.test import RequestFactory
 
 from portal.exceptions import Invalid, NotFound
-from portal.services.accounts import AdminNameTaken, ensure_admin, find_user
+from portal.services.accounts import AdminNameTaken, ensure_admin, find_or_make_user, find_user
 from tests.services.situations import set_columns
 
 USERS = get_user_model().objects
@@ -54,14 +54,16 @@ def test_a_user_who_is_not_there_is_made_only_when_asked_for(db):
     with pytest.raises(NotFound):
         find_user("ann")
     assert not USERS.exists()
-    user = find_user("ann", create=True)
+    user, made = find_or_make_user("ann")
+    assert made
     assert USERS.get() == user
     assert (user.has_usable_password(), user.is_staff, user.is_superuser) == (False, False, False)
-    assert find_user("ann", create=True) == user
+    assert find_or_make_user("ann") == (user, False)
+    assert find_user("ann") == user
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "x" * 151, "a/b"])
 def test_what_is_no_user_name_is_refused(db, name):
     with pytest.raises(Invalid):
-        find_user(name, create=True)
+        find_or_make_user(name)
     assert not USERS.exists()

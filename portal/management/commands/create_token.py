@@ -1,13 +1,14 @@
 """`manage.py create_token`: make an API token and print it, this once."""
 
 import re
+from argparse import BooleanOptionalAction
 from datetime import timedelta
 
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.access import SCOPES
 from portal.exceptions import PortalError
-from portal.services.accounts import find_user
+from portal.services.accounts import find_or_make_user, find_user
 from portal.services.tokens import create_token
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -30,7 +31,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("username")
-        parser.add_argument("--create-user", action="store_true", help="make the user if there is none")
+        parser.add_argument(
+            "--create-user",
+            action=BooleanOptionalAction,
+            default=True,
+            help="whether to make the user if there is none, without a password (yes)",
+        )
         parser.add_argument(
             "--scope",
             action="append",
@@ -43,8 +49,11 @@ class Command(BaseCommand):
     def handle(self, *args, username, create_user, scope, expires_in, name, **options):
         lifetime = duration(expires_in) if expires_in else None
         try:
-            user = find_user(username, create=create_user)
+            user, made = find_or_make_user(username) if create_user else (find_user(username), False)
             _, token = create_token(user, name=name, expires_in=lifetime, **({"scopes": scope} if scope else {}))
         except PortalError as error:
             raise CommandError(error.detail) from error
+        if made:
+            # On stderr: a name that was mistyped is noticed, and a script still reads the token alone.
+            self.stderr.write(f"There was no user {username}: made one, without a password.")
         self.stdout.write(token)
