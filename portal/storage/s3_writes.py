@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from portal.storage.base import KeyTaken, StorageUnavailable
 from portal.storage.handles import NewObject, PartRange
 from portal.storage.s3_client import GONE, composite_etag, error_code, etag_of, translated
-from portal.storage.s3_spool import Spool
+from portal.storage.s3_spool import PartSpool
 
 #: The first parts in which an object of unknown length goes up, and after how many they double: 10,000 parts are the
 #: most that a store takes, and so hold 8 TiB.
@@ -51,7 +51,7 @@ def _put_once(client, name, spool, require=lambda: None):
                 condition = {}
             elif code == THERE:
                 found = etag_of(client.head_object(**name))
-                if found == f'"{spool.md5.hex()}"':
+                if found == f'"{spool.digest.hex()}"':
                     return found
                 raise KeyTaken("There are other bytes where these go.") from error
             elif code != UNDER_WAY:
@@ -65,7 +65,7 @@ class S3PartRange(PartRange):
     def __init__(self, client, name, upload, number, offset, length):
         super().__init__(offset, length)
         self._client, self._name, self._upload, self._number = client, name, upload, number
-        self._spool = Spool()
+        self._spool = PartSpool()
 
     def try_lock(self):
         self.locked = True
@@ -101,7 +101,7 @@ class S3NewObject(NewObject):
     def __init__(self, storage, key):
         super().__init__(key)
         self._storage, self._name = storage, storage.name("objects", key)
-        self._spool, self._upload, self._parts = Spool(), "", []
+        self._spool, self._upload, self._parts = PartSpool(), "", []
         self._until = time.monotonic() + WHOLE_SECONDS
 
     def write(self, data):
@@ -146,7 +146,7 @@ class S3NewObject(NewObject):
             etag = etag_of(client.upload_part(**self._name, **part, **self._spool.body()))
         self._parts.append({"PartNumber": number, "ETag": etag})
         self._spool.close()
-        self._spool = Spool()
+        self._spool = PartSpool()
 
     def _put_alone(self):
         try:

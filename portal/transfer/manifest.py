@@ -1,5 +1,7 @@
 """A manifest comes in: a line of JSON for each file that is declared, any number of them, a block at a time."""
 
+from functools import partial
+
 import orjson
 
 from portal import access
@@ -9,8 +11,10 @@ from portal.services.declarations import declare_files
 from portal.services.entries import Entry
 from portal.storage import get_storage
 from portal.transfer.auth import identify
-from portal.transfer.body import Body, read_framed_length
-from portal.transfer.many import end_results, refuse_digests
+from portal.transfer.body import read_framed_length
+from portal.transfer.digests import read_digests
+from portal.transfer.held import open_stream
+from portal.transfer.many import end_results
 from portal.transfer.pools import Jobs
 from portal.transfer.results import make_results
 
@@ -22,26 +26,17 @@ MAX_LINE_BYTES = 16 * 2**10
 
 async def put_manifest(exchange, batch_id):
     """Declare the file of each line (NDJSON) in a batch; answer with a result for each, in order."""
-    jobs, lines, broken = Jobs(), Lines(), None
-    caller, batch = await jobs.run_database(_begin, exchange, batch_id)
-    body = exchange.body = Body(exchange.receive, read_framed_length(exchange))
-    results = make_results(exchange)
-    try:
+    jobs = Jobs()
+    caller, batch, sha256s = await jobs.run_database(_begin, exchange, batch_id)
+    async with open_stream(exchange, sha256s) as body:
+        results = make_results(exchange)
         try:
-            with body.paced():
-                while not body.complete:
-                    lines.feed(await body.read())
-                    while len(lines.whole) >= BLOCK_LINES:
-                        await _declare(jobs, results, caller, batch, lines.take(BLOCK_LINES))
-            lines.finish()
-        except (BodyIncomplete, TooSlow) as error:
-            broken = error
-        await _declare(jobs, results, caller, batch, lines.take(BLOCK_LINES))
-        if broken:
-            await results.add([render_declared(Entry(None, error=broken))])
-        await end_results(exchange, results)
-    finally:
-        results.close()
+            broken = await _take_in(body, partial(_declare, jobs, results, caller, batch))
+            if broken:
+                await results.add([render_declared(Entry(None, error=broken))])
+            await end_results(exchange, results)
+        finally:
+            results.close()
 
 
 def _begin(exchange, batch_id):
@@ -49,9 +44,25 @@ def _begin(exchange, batch_id):
     caller = identify(exchange)
     caller.require(access.UPLOAD)
     batch = access.get_batch(caller, batch_id)
-    refuse_digests(exchange)
+    sha256s = read_digests(exchange)
     read_framed_length(exchange)
-    return caller, batch
+    return caller, batch, sha256s
+
+
+async def _take_in(body, declare):
+    """Hand the lines to `declare`, a block at a time; return the error that the body broke off with, or None."""
+    lines, broken = Lines(), None
+    try:
+        with body.paced():
+            while not body.complete:
+                lines.feed(await body.read())
+                while len(lines.whole) >= BLOCK_LINES:
+                    await declare(lines.take(BLOCK_LINES))
+        lines.finish()
+    except (BodyIncomplete, TooSlow) as error:
+        broken = error
+    await declare(lines.take(BLOCK_LINES))
+    return broken
 
 
 async def _declare(jobs, results, caller, batch, lines):

@@ -1,23 +1,35 @@
 """The description of the calls that store, or declare, many files in one request."""
 
-from portal.transfer.schema_parts import BYTES, RATE_LIMITED, SECURITY, STRING, describe_refusals, path_parameter
+from portal.transfer.schema_parts import (
+    BYTES,
+    DIGEST_PARAMETERS,
+    RATE_LIMITED,
+    SECURITY,
+    STRING,
+    describe_refusals,
+    path_parameter,
+)
 from portal.transfer.schema_whole import ID, LENGTH_REQUIRED
 
 MANY_PROBLEMS = {
-    400: "`invalid`: a bad header, a form without its boundary, or a `Content-Digest` or `Repr-Digest` of the whole.",
+    400: "`invalid`: a bad header, or a form without its boundary; with a digest also `digest_mismatch`, and "
+    "`incomplete_body` when it broke off: nothing was stored.",
     401: "No valid credentials.",
     403: "The token has not the scope `upload`, or the CSRF token is missing.",
     404: "No such batch of yours.",
+    408: "With a digest: the body came too slowly; nothing was stored.",
     409: "`batch_completed`, `batch_sealed` or `batch_cancelled`: it takes no file at all any more.",
     411: LENGTH_REQUIRED,
     429: RATE_LIMITED,
     500: "A fault of the portal; the request id finds it in the log.",
     503: "The storage or the database does not answer.",
-    507: "The storage is full.",
+    507: "The storage is full; with a digest also the disk where the body is held.",
 }
 
-NO_DIGEST = (
-    "`Content-Digest` and `Repr-Digest` are refused here: what comes is stored and told of before the whole is there."
+#: What the descriptions say of Content-Digest and Repr-Digest.
+OF_DIGESTS = (
+    "With `Content-Digest` or `Repr-Digest` nothing is looked at before the whole has come and has that digest: until "
+    "then it is held in a file beside the storage, and the first result comes after."
 )
 
 NULLABLE = {"type": ["string", "null"]}
@@ -65,8 +77,8 @@ def _post_files():
         "devices and sparse files. A stream that breaks off or cannot be read (`broken_stream`, `incomplete_body`, "
         "`request_timeout`) ends with one REJECTED result; what came whole before it stays. With `Accept: "
         "application/x-ndjson` each result is a line that comes as soon as the file is durable: read while you send. "
-        f"{NO_DIGEST}",
-        "parameters": [path_parameter("batch_id", ID)],
+        f"{OF_DIGESTS}",
+        "parameters": [path_parameter("batch_id", ID), *DIGEST_PARAMETERS],
         "requestBody": {
             "required": True,
             "content": {"application/x-tar": {"schema": {}}, "multipart/form-data": {"schema": form}},
@@ -88,7 +100,7 @@ def _post_files():
 
 def _put_manifest():
     results = {"$ref": "#/components/schemas/DeclareResults"}
-    problems = {status: text for status, text in MANY_PROBLEMS.items() if status not in (409, 507)}
+    problems = {status: text for status, text in MANY_PROBLEMS.items() if status != 409}
     return {
         "operationId": "put_manifest",
         "tags": ["batches"],
@@ -98,8 +110,8 @@ def _put_manifest():
         "cannot be read is `rejected` and the others go on. A stream that breaks off ends with one `rejected` result; "
         "what was told before stays. With `Accept: application/x-ndjson` each result is a line that comes as soon as "
         "its file is on record. "
-        f"{NO_DIGEST}",
-        "parameters": [path_parameter("batch_id", ID)],
+        f"{OF_DIGESTS}",
+        "parameters": [path_parameter("batch_id", ID), *DIGEST_PARAMETERS],
         # Whatever its media type says; an empty one declares nothing.
         "requestBody": {"required": False, "content": {"application/x-ndjson": {"schema": {}}, **BYTES}},
         "responses": {
@@ -109,7 +121,12 @@ def _put_manifest():
             },
             **describe_refusals(
                 problems
-                | {400: "`invalid`: a bad header, or a `Content-Digest` or `Repr-Digest`.", 405: "Another method."}
+                | {
+                    400: "`invalid`: a bad header; with a digest also `digest_mismatch` and `incomplete_body`: nothing "
+                    "was declared.",
+                    405: "Another method.",
+                    507: "With a digest: the disk where the body is held is full.",
+                }
             ),
         },
         "security": SECURITY,

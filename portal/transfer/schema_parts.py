@@ -39,6 +39,10 @@ def header_parameter(name, description=""):
     return parameter | ({"description": description} if description else {})
 
 
+#: The two digests of a body that is stored, or read, as it is.
+DIGEST_PARAMETERS = [header_parameter(name, CONTENT_DIGEST) for name in ("Content-Digest", "Repr-Digest")]
+
+
 def describe_refusals(sentences, *, with_body=True):
     """Return the responses of the refusals in `sentences`, by status: each a problem, with the headers it goes with."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

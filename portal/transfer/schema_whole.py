@@ -2,7 +2,7 @@
 
 from portal.transfer.schema_parts import (
     BYTES,
-    CONTENT_DIGEST,
+    DIGEST_PARAMETERS,
     QUOTA_EXCEEDED,
     SECURITY,
     STRING,
@@ -62,7 +62,7 @@ def _put_file():
         "description": "The raw body, sized or chunked, becomes the file of this path. 201 means: on stable storage, "
         "recorded and counted. Again with the same bytes: 200 with the same file. A FAILED file of this path is opened "
         "again.",
-        "parameters": [path_parameter("batch_id", ID), path_parameter("path", path), *_digests()],
+        "parameters": [path_parameter("batch_id", ID), path_parameter("path", path), *DIGEST_PARAMETERS],
         "requestBody": {"required": True, "content": BYTES},
         "responses": _stored("The file was stored before, with these bytes.") | describe_refusals(PUT_PROBLEMS),
         "security": SECURITY,
@@ -77,15 +77,11 @@ def _post_file():
         "summary": "Store one file without a batch in one request",
         "description": "The raw body, sized or chunked, becomes a file. 201 means: on stable storage and recorded. "
         "With an Idempotency-Key the same request again makes no second file.",
-        "parameters": [name | {"required": True}, header_parameter("Idempotency-Key"), *_digests()],
+        "parameters": [name | {"required": True}, header_parameter("Idempotency-Key"), *DIGEST_PARAMETERS],
         "requestBody": {"required": True, "content": BYTES},
         "responses": _stored("The key was sent before, with these bytes.", REPLAYED) | describe_refusals(POST_PROBLEMS),
         "security": SECURITY,
     }
-
-
-def _digests():
-    return [header_parameter(name, CONTENT_DIGEST) for name in ("Content-Digest", "Repr-Digest")]
 
 
 def _stored(again, headers=None):

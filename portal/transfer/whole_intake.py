@@ -4,7 +4,6 @@ import contextvars
 
 from django.db import InterfaceError, OperationalError
 
-from portal.content_digest import read_sha256
 from portal.models.looks import one_look
 from portal.serializers.files import file_members
 from portal.services.arrivals import Arrival
@@ -14,11 +13,9 @@ from portal.services.whole_files import begin_files, store_together
 from portal.storage import get_storage
 from portal.transfer.auth import identify
 from portal.transfer.body import read_framed_length
+from portal.transfer.digests import read_digests
 from portal.transfer.names import read_content_type
 from portal.transfer.together import Together
-
-#: The digests that a client may send with a file; there is one representation of it, so they mean the same.
-DIGESTS = {b"content-digest": "Content-Digest", b"repr-digest": "Repr-Digest"}
 
 
 def _begin_together(items):
@@ -108,13 +105,12 @@ class Intake:
         self.group = begin_files(self._caller, self._batch_id, storage=get_storage())
         # Somebody else's batch is 404 whatever else is wrong with the request: the texts are read after that.
         path, name = self._read_names()
-        sha256s = [read_sha256(exchange.text(header), name) for header, name in DIGESTS.items()]
         self.arrival = Arrival(
             path=path,
             original_filename=name,
             content_type=read_content_type(exchange.text(b"content-type")),
             length=read_framed_length(exchange),
-            sha256s=[sha256 for sha256 in sha256s if sha256],
+            sha256s=read_digests(exchange),
         )
         self._key = None if self._batch_id else read_key(exchange.text(b"idempotency-key"))
 

@@ -201,18 +201,6 @@ def test_a_large_part_of_another_length_than_it_says_leaves_nothing(ann_api, bat
     assert stored(ann_api, batch) == digests(("exact", LARGE))
 
 
-@pytest.mark.parametrize("name", ["Content-Digest", "Repr-Digest"])
-@pytest.mark.parametrize(
-    ("method", "tail", "kind"), [("POST", "files", TAR), ("POST", "files", FORM), ("PUT", "manifest", {})]
-)
-def test_a_digest_of_the_whole_is_refused_before_the_body(batch, connect, name, method, tail, kind):
-    # Members are told of as they come: it would be found wrong too late.
-    lines = [f"{key}: {value}" for key, value in (kind | {name: "sha-256=:AAAA:", "Content-Length": "5"}).items()]
-    answer = connect().ask(method, f"{batch}/{tail}", *lines, "Expect: 100-continue")
-    assert problem(answer) == (400, "invalid")
-    assert json.loads(answer.body)["detail"].startswith(f"{name} is not taken with a stream")
-
-
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [

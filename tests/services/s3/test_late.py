@@ -31,7 +31,7 @@ from portal.services.presign import presign_parts
 from portal.services.sessions import abort_session, received_ranges
 from portal.services.uploads import ensure_upload
 from portal.services.verify import verify_sessions
-from portal.storage import s3_spool, s3_writes
+from portal.storage import s3_writes, spool
 from portal.storage.local import LocalStorage
 from portal.storage.s3 import S3Storage
 from tests.samples import open_session, pattern, ready_session, send_part
@@ -405,7 +405,7 @@ def test_a_disk_that_is_full_is_told_before_the_body_or_at_its_end(ann, storage,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(s3_spool.os, "posix_fallocate", full)
+        broken.setattr(spool.os, "posix_fallocate", full)
         with pytest.raises(OutOfSpace):
             writer.acquire()
     writer.close()

@@ -1,0 +1,98 @@
+"""A stream whose digest is known beforehand: held until all of it has come and has that, then read like any other.
+
+What a stream brings is stored, and told of, as it comes. Where its client says what the whole must be, nothing may be
+stored before the whole is there.
+"""
+
+from contextlib import asynccontextmanager, nullcontext
+
+from django.conf import settings
+
+from portal.exceptions import DigestMismatch, OutOfSpace
+from portal.services.space import storage_errors
+from portal.storage.spool import Spool
+from portal.transfer.body import Body, read_framed_length
+from portal.transfer.pools import Jobs
+from portal.transfer.receive import GATHER_BYTES
+
+
+class HeldBody:
+    """What came, to be read as a Body is; `close` lets it go."""
+
+    def __init__(self):
+        self.complete = False
+        self._spool, self._jobs, self._left = Spool("sha256"), Jobs(), 0
+
+    async def take(self, body, sha256s):
+        """Take all of a Body; raises BodyIncomplete, TooSlow, DigestMismatch, OutOfSpace, StorageUnavailable."""
+        if body.length:
+            await self._jobs.run_io(self._reserve, body.length)
+        pieces, size = [], 0
+        with body.paced():
+            while not body.complete:
+                pieces.append(await body.read())
+                size += len(pieces[-1])
+                if size >= GATHER_BYTES or body.complete:
+                    await self._jobs.run_io(self._add, pieces)
+                    pieces, size = [], 0
+        if any(sha256 != self._spool.digest for sha256 in sha256s):
+            raise DigestMismatch
+        await self._jobs.run_io(self._rewind)
+
+    def paced(self):
+        """Return a context that does nothing: nobody is waited for."""
+        return nullcontext()
+
+    async def read(self):
+        """Return the next piece; raises StorageUnavailable."""
+        piece = await self._jobs.run_io(self._read)
+        self._left -= len(piece)
+        self.complete = not self._left
+        return piece
+
+    async def close(self):
+        """Let it go, once nobody reads it."""
+        await self._jobs.close(self._spool.close)
+
+    def _reserve(self, size):
+        self._refuse_when_full(size)
+        with storage_errors():
+            self._spool.reserve(size)
+
+    def _add(self, pieces):
+        self._refuse_when_full(0)
+        with storage_errors():
+            for piece in pieces:
+                self._spool.add(piece)
+
+    def _refuse_when_full(self, wanted):
+        """Leave as much free where it is held as where files are stored: the database may be there."""
+        with storage_errors():
+            free = self._spool.free_bytes()
+        if free - wanted < settings.PORTAL_MIN_FREE_BYTES:
+            raise OutOfSpace
+
+    def _rewind(self):
+        with storage_errors():
+            self._spool.rewind()
+        self._left = self._spool.size
+        self.complete = not self._left
+
+    def _read(self):
+        with storage_errors():
+            return self._spool.read(GATHER_BYTES)
+
+
+@asynccontextmanager
+async def open_stream(exchange, sha256s):
+    """Give the Body of a stream; with digests, one that has come whole and has them. Raises as `HeldBody.take`."""
+    body = exchange.body = Body(exchange.receive, read_framed_length(exchange))
+    if not sha256s:
+        yield body
+        return
+    held = HeldBody()
+    try:
+        await held.take(body, sha256s)
+        yield held
+    finally:
+        await held.close()
