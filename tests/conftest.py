@@ -1,5 +1,6 @@
 """What every test shares: which database, whose folder, and the server as it is run."""
 
+import contextlib
 import gc
 import shutil
 import tempfile
@@ -100,9 +101,16 @@ def pytest_report_header():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Give each test its turn; one that is marked `alone` has no other beside it."""
-    with turn(alone=item.get_closest_marker("alone") is not None):
+    """Give each test a turn beside others; those of a module that is `alone` have one together."""
+    with contextlib.nullcontext() if "alone" in item.fixturenames else turn(alone=False):
         return (yield)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The machine for the tests of this module, one after the other: no other test of the run goes on meanwhile."""
+    with turn(alone=True):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

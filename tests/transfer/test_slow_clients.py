@@ -13,7 +13,7 @@ from tests.server import LiveServer
 from tests.transfer.uploads import Upload
 
 #: The bound is a time: what other tests take of the machine is not the portal's.
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.usefixtures("alone")
 
 SLOW = 200
 #: What an honest client may have to wait at most, 19 times of 20; the project's own bound.
