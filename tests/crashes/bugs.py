@@ -23,13 +23,18 @@ class NotThere(Exception):
 
 
 def seed(bug, tree):
-    """Put the bug into the copy of the project in `tree`; refuses with NotThere unless each text is there once."""
+    """Put the bug into the copy of the project in `tree`; refuses with NotThere unless each text is there once.
+
+    What would be no Python is refused with SyntaxError: any check would find that.
+    """
     for name, old, new in bug.changes:
         path = tree / name
         text = path.read_text(encoding="utf-8")
         if text.count(old) != 1:
             raise NotThere(f"{bug.name}: {name} has {text.count(old)} times:\n{old}")
-        path.write_text(text.replace(old, new), encoding="utf-8")
+        changed = text.replace(old, new)
+        compile(changed, name, "exec")
+        path.write_text(changed, encoding="utf-8")
 
 
 def both(*names):
@@ -48,6 +53,9 @@ OPENING = "    make_staging(session, storage=storage)\n"
 MOVE = "                held.publish()\n"
 EARLY = "                _publish([(claim, sha256)], storage)\n"
 COUNTING = "        update_batch_counters(files[0].batch_id, stored=len(files), stored_bytes=size)\n"
+USAGE = """        taken = {"stored_files": len(files), "stored_bytes": size}
+        move_usage(files[0].owner_id, **taken, open_sessions=-len(files), open_bytes=-size)
+"""
 
 BUGS = (
     Bug(
@@ -101,7 +109,7 @@ BUGS = (
     ),
     Bug(
         "counters outside the transaction of the transition",
-        ((OUTCOMES, COUNTING, COUNTING[4:]),),
+        ((OUTCOMES, COUNTING + USAGE, USAGE + COUNTING[4:]),),
         both("every_call finalize", "services", "kills"),
     ),
 )
