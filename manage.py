@@ -28,15 +28,7 @@ def main():
         django.setup()
         # The checks of a command load it, and it would load what is unused.
         import_module("rest_framework.compat")
-    try:
-        try:
-            configurations.management.execute_from_command_line(sys.argv)
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads has seen enough, as `head` does; what is left would fail once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    configurations.management.execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,16 @@ PARAMETER = re.compile(
 )
 #: What browsers write for the three characters that would end a quoted name.
 PERCENT = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+#: A file without a name: nothing, unless bytes come with it.
+NAMELESS = Member("")
 NO_HEADER = "A header of a part of the form is not written as `name: value`."
 
 
 def read_field(head):
-    """Return the Member that these headers (bytes, a line break before each) name, or None when they name no file."""
+    """Return the Member that these headers (bytes, a line break before each) name, or None when they name no file.
+
+    Where the name is empty, as browsers send it when no file was chosen, it is NAMELESS.
+    """
     headers, wrong = _read_headers(head.decode("utf-8", "surrogateescape"))
     try:
         kind, name = read_disposition(headers.get(DISPOSITION, ""))
@@ -30,14 +35,14 @@ def read_field(head):
         return Member(None, error=wrong or error)
     length = headers.get(LENGTH)
     if not name:
-        return Member(None, error=wrong) if wrong else None
+        return Member(None, error=wrong) if wrong else None if name is None else NAMELESS
     member = make_member(name, size=length and int(length), content_type=headers.get(TYPE))
     member.error = wrong or member.error
     return member
 
 
 def read_disposition(value):
-    """Return the kind that a Content-Disposition names, and its file name in bytes as it was meant, or None.
+    """Return the kind that a Content-Disposition names, and its file name in bytes as it was meant, if it has one.
 
     `filename*` goes before `filename`. Backslashes stay: to cut a name at them would hide a bad one.
     """
@@ -52,9 +57,11 @@ def read_disposition(value):
         place = found.end()
     if "filename*" in parameters:
         name = _read_extended(parameters["filename*"])
+    elif "filename" in parameters:
+        name = _unquote(parameters["filename"]).encode("utf-8", "surrogateescape")
     else:
-        name = _unquote(parameters.get("filename", "")).encode("utf-8", "surrogateescape")
-    return kind.strip().lower(), name or None
+        name = None
+    return kind.strip().lower(), name
 
 
 def _read_headers(text):

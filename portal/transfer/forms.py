@@ -6,7 +6,7 @@ Only the boundaries frame a form: whatever is wrong between two of them is one r
 from django.utils.http import parse_header_parameters
 
 from portal.exceptions import Invalid, StreamBroken
-from portal.transfer.fields import read_field
+from portal.transfer.fields import NAMELESS, read_field
 from portal.transfer.members import Member
 
 #: RFC 2046 has 70 at most; some clients are not that strict.
@@ -26,6 +26,8 @@ class FormReader:
         self._in_head = self._complete = False
         #: The member whose bytes come, None while they are ignored; and how many have come.
         self._member, self._size = None, 0
+        #: Whether a file without a name begins, which only its bytes tell from a field where none was chosen.
+        self._nameless = False
 
     def feed(self, piece):
         """Yield what the next bytes of the stream tell; what follows the last boundary is ignored."""
@@ -44,7 +46,10 @@ class FormReader:
     def _read_head(self):
         """Read the headers of a field, up to the empty line; return whether they are all there."""
         buffer, start = self._buffer, self._place
-        found = [buffer.find(HEAD_END, start), buffer.find(self._delimiter, start)]
+        # No further than headers may reach: a form of thousands of fields is not searched to its end for each.
+        cut = buffer.find(self._delimiter, start, start + MAX_HEAD_BYTES + len(self._delimiter))
+        last = start + MAX_HEAD_BYTES if cut < 0 else cut - len(LINE_END)
+        found = [buffer.find(HEAD_END, start, last + len(HEAD_END)), cut]
         # If neither is there, the next byte may bring one that has begun already.
         end = min((place for place in found if place >= 0), default=max(start, len(buffer) - len(self._delimiter)))
         if end - start > MAX_HEAD_BYTES:
@@ -56,7 +61,8 @@ class FormReader:
             member = Member(None, error=Invalid("A part of the form has no empty line after its headers."))
         else:
             return False
-        self._in_head = False
+        self._in_head, self._nameless = False, member is NAMELESS
+        member = None if self._nameless else member
         self._member, self._size = member if member and not member.error else None, 0
         if member:
             yield member
@@ -70,6 +76,9 @@ class FormReader:
         if self._member and end > start:
             self._size += end - start
             yield buffer[start:end]
+        elif self._nameless and end > start:
+            self._nameless = False
+            yield Member(None, error=Invalid("A file of the form has no name."))
         after = cut + len(self._delimiter)
         tail = buffer[after : after + 2]
         if cut < 0 or len(tail) < 2:

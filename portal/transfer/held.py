@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager, nullcontext
 
 from django.conf import settings
 
-from portal.exceptions import DigestMismatch, OutOfSpace
+from portal.exceptions import DigestMismatch, OutOfSpace, StorageUnavailable
 from portal.services.space import storage_errors
-from portal.storage.spool import Spool
+from portal.storage.spool import MEMORY_BYTES, Spool
 from portal.transfer.body import Body, read_framed_length
 from portal.transfer.pools import Jobs
 from portal.transfer.receive import GATHER_BYTES
+
+#: It is read in such pieces, each of which a reader takes apart in the event loop.
+PIECE_BYTES = 64 * 2**10
 
 
 class HeldBody:
@@ -26,7 +29,7 @@ class HeldBody:
     async def take(self, body, sha256s):
         """Take all of a Body; raises BodyIncomplete, TooSlow, DigestMismatch, OutOfSpace, StorageUnavailable."""
         if body.length:
-            await self._jobs.run_io(self._reserve, body.length)
+            await self._jobs.run_io(self._refuse_when_full, body.length)
         pieces, size = [], 0
         with body.paced():
             while not body.complete:
@@ -46,6 +49,8 @@ class HeldBody:
     async def read(self):
         """Return the next piece; raises StorageUnavailable."""
         piece = await self._jobs.run_io(self._read)
+        if not piece:
+            raise StorageUnavailable("What was held of the body is gone.")
         self._left -= len(piece)
         self.complete = not self._left
         return piece
@@ -53,24 +58,26 @@ class HeldBody:
     async def close(self):
         """Let it go, once nobody reads it."""
         await self._jobs.close(self._spool.close)
-
-    def _reserve(self, size):
-        self._refuse_when_full(size)
-        with storage_errors():
-            self._spool.reserve(size)
+        # Where nothing was begun, nothing was closed.
+        self._spool.close()
 
     def _add(self, pieces):
-        self._refuse_when_full(0)
+        self._refuse_when_full(sum(map(len, pieces)))
         with storage_errors():
             for piece in pieces:
                 self._spool.add(piece)
 
     def _refuse_when_full(self, wanted):
-        """Leave as much free where it is held as where files are stored: the database may be there."""
+        """Leave as much free where it is held as where files are stored; what stays in memory takes none of it.
+
+        Nothing is set aside for bytes that may never come.
+        """
+        if self._spool.size + wanted <= MEMORY_BYTES:
+            return
         with storage_errors():
             free = self._spool.free_bytes()
         if free - wanted < settings.PORTAL_MIN_FREE_BYTES:
-            raise OutOfSpace
+            raise OutOfSpace("There is no room to hold the body until all of it has come.")
 
     def _rewind(self):
         with storage_errors():
@@ -80,7 +87,7 @@ class HeldBody:
 
     def _read(self):
         with storage_errors():
-            return self._spool.read(GATHER_BYTES)
+            return self._spool.read(PIECE_BYTES)
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ MANY_PROBLEMS = {
 #: What the descriptions say of Content-Digest and Repr-Digest.
 OF_DIGESTS = (
     "With `Content-Digest` or `Repr-Digest` nothing is looked at before the whole has come and has that digest: until "
-    "then it is held in a file beside the storage, and the first result comes after."
+    "then it is held in a temporary file, and the first result comes after."
 )
 
 NULLABLE = {"type": ["string", "null"]}

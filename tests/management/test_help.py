@@ -1,6 +1,5 @@
 """Every command says what it is for."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,15 +34,3 @@ def test_help_is_there_from_a_shell():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
     assert "--expires-in" in done.stdout
-
-
-def test_whoever_reads_may_have_enough():
-    # As `manage.py list_tokens | head` does; without a buffer each line fails by itself, with one the end does.
-    for unbuffered in ("", "1"):
-        read, write = os.pipe()
-        os.close(read)
-        command = [sys.executable, ROOT / "manage.py", "create_token", "--help"]
-        env = os.environ | {"PYTHONUNBUFFERED": unbuffered}
-        done = subprocess.run(command, cwd=ROOT, env=env, stdout=write, stderr=subprocess.PIPE, text=True)
-        os.close(write)
-        assert (done.returncode, done.stderr) == (1, "")

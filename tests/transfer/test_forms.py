@@ -4,7 +4,7 @@ import pytest
 
 from portal.exceptions import Invalid, PortalError, StreamBroken
 from portal.transfer.fields import MAX_HEADERS
-from portal.transfer.forms import MAX_HEAD_BYTES, FormReader, read_boundary
+from portal.transfer.forms import LINE_END, MAX_HEAD_BYTES, FormReader, read_boundary
 from portal.transfer.members import Member
 
 START, BOUNDARY = b"--B\r\n", "B"
@@ -166,8 +166,36 @@ def test_headers_that_never_end_are_not_held():
     assert len(reader._buffer) <= 2 * 65536
 
 
+@pytest.mark.parametrize("step", [None, 1, 7])
+@pytest.mark.parametrize("name", [b'filename=""', b"filename*=UTF-8''", b"filename="])
+def test_bytes_of_a_file_without_a_name_are_refused_and_not_lost_without_a_word(name, step):
+    (first, last), _ = read(A + Z + END)
+    refused = [None, "application/octet-stream", "invalid"]
+    assert read(A + field(b"name=a; " + name) + Z + END, step) == ([first, refused, last], None)
+    assert read(A + field(b"name=a; " + name, b"") + Z + END, step) == ([first, last], None)
+
+
+def test_a_form_of_bare_boundaries_is_read_in_a_time_that_grows_with_its_length():
+    class Counting(bytes):
+        """Bytes that add up how far they are searched."""
+
+        searched = 0
+
+        def find(self, wanted, start=0, end=None):
+            end = len(self) if end is None else min(end, len(self))
+            found = super().find(wanted, start, end)
+            Counting.searched += (end if found < 0 else found) - start
+            return found
+
+    reader = FormReader(BOUNDARY)
+    reader._buffer = Counting(LINE_END + START * 10_000 + END)
+    while not reader._complete:
+        list(reader._read_head() if reader._in_head else reader._read_bytes())
+    assert Counting.searched < 20 * len(reader._buffer)
+
+
 def test_a_field_without_a_name_of_a_file_is_ignored_whatever_its_length_says():
-    ignored = field(b'name="note"', b"data", b"Content-Length: 9") + field(b"name=a; filename*=UTF-8''")
+    ignored = field(b'name="note"', b"data", b"Content-Length: 9") + field(b"name=a; filename*=UTF-8''", b"")
     assert read(A + ignored + Z + END) == read(A + Z + END)
 
 

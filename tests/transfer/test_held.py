@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import hashlib
 import json
 
@@ -9,6 +10,7 @@ import pytest
 
 from portal.models import IngestFile
 from portal.storage import spool
+from portal.transfer.held import HeldBody
 from portal.transfer.receive import GATHER_BYTES
 from tests.api import expect
 from tests.samples import make_batch, make_token, pattern
@@ -143,6 +145,57 @@ def test_a_disk_that_is_nearly_full_takes_none(own_pools, ann, watched, monkeypa
     assert held.size == 0
     assert held._file.closed
     assert not IngestFile.objects.exists()
+
+
+def test_what_stays_in_memory_needs_no_disk(own_pools, ann, monkeypatch, settings):
+    settings.PORTAL_MIN_FREE_BYTES = 1000
+    monkeypatch.setattr(spool.Spool, "free_bytes", lambda _: 0)
+    small = archive(MEMBERS[:1])
+    lines = ["Content-Type: application/x-tar", f"Content-Digest: {digest(small)}"]
+    wire = Wire("POST", f"/batches/{make_batch(ann).pk}/files", *lines, token=make_token(ann), body=small)
+    asyncio.run(wire.run())
+    assert wire.status == 200
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EIO, 503)])
+@pytest.mark.parametrize("call", ["write", "seek", "read"])
+def test_what_the_disk_says_is_told_and_nothing_is_left(own_pools, ann, watched, monkeypatch, call, number, status):
+    def fail(*_):
+        raise OSError(number, "no")
+
+    def break_it(size):
+        watched[0]._file.rollover()
+        monkeypatch.setattr(watched[0]._file, call, fail)
+        return True
+
+    wire = held_tar(ann)
+    monkeypatch.setattr(HeldBody, "_refuse_when_full", lambda _, size: break_it(size))
+    asyncio.run(wire.run())
+    assert wire.status == status
+    assert watched[0]._file.closed
+    assert not IngestFile.objects.exists()
+
+
+def test_what_is_gone_from_the_file_is_a_fault_and_not_a_wait(own_pools, ann, watched, monkeypatch):
+    monkeypatch.setattr(spool.Spool, "read", lambda *_: b"")
+    wire = held_tar(ann)
+    asyncio.run(asyncio.wait_for(wire.run(), 30))
+    assert (wire.status, wire.code) == (503, "storage_unavailable")
+
+
+@pytest.mark.parametrize("leave", ["cancelled", "gone"])
+def test_one_who_leaves_before_the_first_byte_leaves_nothing(own_pools, ann, watched, leave):
+    wire = held_tar(ann, None, Transfer_Encoding="chunked")
+
+    async def run():
+        task = asyncio.ensure_future(wire.run())
+        while not watched:
+            await asyncio.sleep(0.01)
+        task.cancel() if leave == "cancelled" else wire.leave()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert watched[0]._file.closed
 
 
 def test_it_waits_in_a_file_and_is_let_go(own_pools, ann, watched):
