@@ -10,6 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off", ""}
+#: The most that a time may be set to: with more of it there is no date.
+YEAR_SECONDS, CENTURY_DAYS = 366 * 24 * 60 * 60, 36_500
 
 
 def read(name, default=""):
@@ -25,11 +27,13 @@ def read(name, default=""):
     return os.environ.get(name) or default
 
 
-def read_int(name, default):
-    """Return the variable `name` as a whole number of 0 or more; refuses anything else."""
+def read_int(name, default, most=2**63 - 1):
+    """Return the variable `name` as a whole number from 0 to `most` (what a column holds); refuses anything else."""
     text = read(name, str(default))
     if not text.isascii() or not text.isdigit():
         raise ImproperlyConfigured(f"{name} must be a whole number of 0 or more, not {text!r}")
+    if len(text) > len(str(2**63)) or int(text) > most:
+        raise ImproperlyConfigured(f"{name} must be {most} or less, not {text[:20]}")
     return int(text)
 
 

@@ -2,13 +2,19 @@
 
 import ipaddress
 
+#: What proxies say of the client, or of themselves.
 FORWARDED_HEADERS = {
+    b"cf-connecting-ip",
     b"forwarded",
+    b"true-client-ip",
+    b"via",
+    b"x-client-ip",
     b"x-forwarded-for",
     b"x-forwarded-host",
     b"x-forwarded-port",
     b"x-forwarded-proto",
     b"x-forwarded-scheme",
+    b"x-forwarded-server",
     b"x-forwarded-ssl",
     b"x-real-ip",
 }

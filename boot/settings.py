@@ -67,7 +67,7 @@ class Base(Configuration):
     _least, _most = part_bounds(PORTAL_STORAGE_URL)
     PORTAL_CHUNK_SIZE_MIN = max(environment.read_int("PORTAL_CHUNK_SIZE_MIN", 64 * 2**10), _least)
     PORTAL_CHUNK_SIZE_MAX = min(environment.read_int("PORTAL_CHUNK_SIZE_MAX", 5 * 2**30), _most)
-    PORTAL_SESSION_TTL_HOURS = environment.read_int("PORTAL_SESSION_TTL_HOURS", 168)
+    PORTAL_SESSION_TTL_HOURS = environment.read_int("PORTAL_SESSION_TTL_HOURS", 168, environment.CENTURY_DAYS * 24)
     PORTAL_MIN_FREE_BYTES = environment.read_int("PORTAL_MIN_FREE_BYTES", 256 * 2**20)
     #: Of each owner; 0 is none.
     PORTAL_QUOTA_BYTES = environment.read_int("PORTAL_QUOTA_BYTES", 0)
@@ -78,7 +78,9 @@ class Base(Configuration):
     #: Patterns of the media types that content may have, as found in its bytes; none lets all in.
     PORTAL_CONTENT_TYPES = environment.read_list("PORTAL_CONTENT_TYPES")
     PORTAL_SCANNER = environment.read("PORTAL_SCANNER")
-    PORTAL_SCANNER_TIMEOUT_SECONDS = environment.read_int("PORTAL_SCANNER_TIMEOUT_SECONDS", 120)
+    PORTAL_SCANNER_TIMEOUT_SECONDS = environment.read_int(
+        "PORTAL_SCANNER_TIMEOUT_SECONDS", 120, environment.YEAR_SECONDS
+    )
     PORTAL_KNOWN_BYTES = environment.read_bool("PORTAL_KNOWN_BYTES", True)
     PORTAL_FINALIZE_INLINE_BYTES = environment.read_int("PORTAL_FINALIZE_INLINE_BYTES", 256 * 2**20)
     #: What becomes of a download where the store can sign URLs.
@@ -90,11 +92,15 @@ class Base(Configuration):
         else ""
     )
     PORTAL_ENDPOINT_ALLOW_NETWORKS = environment.read_networks("PORTAL_ENDPOINT_ALLOW_NETWORKS")
-    PORTAL_OUTBOX_BASE_DELAY_SECONDS = environment.read_int("PORTAL_OUTBOX_BASE_DELAY_SECONDS", 5)
-    PORTAL_OUTBOX_MAX_DELAY_SECONDS = environment.read_int("PORTAL_OUTBOX_MAX_DELAY_SECONDS", 3600)
+    PORTAL_OUTBOX_BASE_DELAY_SECONDS = environment.read_int(
+        "PORTAL_OUTBOX_BASE_DELAY_SECONDS", 5, environment.YEAR_SECONDS
+    )
+    PORTAL_OUTBOX_MAX_DELAY_SECONDS = environment.read_int(
+        "PORTAL_OUTBOX_MAX_DELAY_SECONDS", 3600, environment.YEAR_SECONDS
+    )
     PORTAL_OUTBOX_MAX_ATTEMPTS = environment.read_int("PORTAL_OUTBOX_MAX_ATTEMPTS", 12)
     #: How long a delivery that arrived is on record; 0 is for ever.
-    PORTAL_DELIVERIES_KEEP_DAYS = environment.read_int("PORTAL_DELIVERIES_KEEP_DAYS", 30)
+    PORTAL_DELIVERIES_KEEP_DAYS = environment.read_int("PORTAL_DELIVERIES_KEEP_DAYS", 30, environment.CENTURY_DAYS)
     PORTAL_PUBLIC_URL = environment.read("PORTAL_PUBLIC_URL").rstrip("/")
     PORTAL_TRUSTED_PROXIES = environment.read_networks("PORTAL_TRUSTED_PROXIES")
 

@@ -125,6 +125,25 @@ def test_a_bad_value_is_told_in_one_line_with_the_name_of_its_variable(manage, c
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORTAL_QUOTA_BYTES", 2**63),
+        ("PORTAL_SESSION_TTL_HOURS", 36_500 * 24 + 1),
+        ("PORTAL_OUTBOX_BASE_DELAY_SECONDS", 10**9),
+        ("PORTAL_OUTBOX_MAX_DELAY_SECONDS", 10**9),
+        ("PORTAL_DELIVERIES_KEEP_DAYS", 36_501),
+        ("PORTAL_SCANNER_TIMEOUT_SECONDS", 10**4000),
+    ],
+    ids=["a column", "hours", "a delay", "the longest delay", "days", "digits"],
+)
+def test_more_than_there_is_room_or_a_date_for_is_refused(manage, name, value):
+    done = manage("check", **{name: str(value)})
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"{name} must be" in line
+
+
+@pytest.mark.parametrize(
     "value",
     ["mysql://root:hunter2@localhost/x", "oracle://hunter2", "hunter2", "postgres://u:hunter2@localhost:port/x"],
 )

@@ -51,7 +51,9 @@ def client(client):
     return client
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Proto"])
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Proto", "Via", "CF-Connecting-IP"]
+)
 def test_a_proxy_on_the_same_machine_makes_nobody_local(portal_server, header):
     answer = Api(portal_server.url).get("/metrics", headers={header: "127.0.0.1"})
     problem(answer, 401, "not_authenticated")
