@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from urllib.parse import quote
 
 from django.utils.http import parse_header_parameters
 from rest_framework.serializers import ValidationError
@@ -13,6 +14,8 @@ from portal.serializers.texts import NameField, PathField, describe_fault
 _FIELDS = {"path": PathField(), "original_filename": NameField(), "content_type": NameField()}
 #: The longest name; of a path's last segment that is longer, the end tells more.
 NAME_CHARACTERS = 255
+#: What stands for bytes that are no text once they are decoded.
+BROKEN = "\ufffd"
 
 
 #: What nearly all paths are like; to ask the field itself takes twenty times as long.
@@ -51,6 +54,8 @@ def read_filename(header):
     if not name:
         detail = "Name the file: Content-Disposition: attachment; filename=…"
         raise _bad_text("original_filename", "required", detail)
+    if BROKEN in name and BROKEN not in header and quote(BROKEN) not in header.upper():
+        raise _bad_text("original_filename", "invalid", "The name in Content-Disposition is not valid UTF-8.")
     return check_text("original_filename", name)
 
 

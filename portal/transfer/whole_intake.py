@@ -4,6 +4,7 @@ import contextvars
 
 from django.db import InterfaceError, OperationalError
 
+from portal.exceptions import Invalid
 from portal.models.looks import one_look
 from portal.serializers.files import file_members
 from portal.services.arrivals import Arrival
@@ -105,6 +106,9 @@ class Intake:
         self.group = begin_files(self._caller, self._batch_id, storage=get_storage())
         # Somebody else's batch is 404 whatever else is wrong with the request: the texts are read after that.
         path, name = self._read_names()
+        if exchange.values(b"content-range"):
+            # RFC 9110, 14.5: else a piece would be stored as the whole.
+            raise Invalid("Content-Range: a file comes whole here; send it in parts by an upload session.")
         self.arrival = Arrival(
             path=path,
             original_filename=name,

@@ -181,7 +181,9 @@ class BatchReceipt(APIView):
     def get(self, request, batch_id):
         """Show the receipt of a completed batch; with `Accept: text/plain` its manifest, for `sha256sum -c`."""
         batch = get_batch(request.user, batch_id)
+        # A cache that keeps one form must not give it to whoever asks for the other.
+        headers = {"Vary": "Accept"}
         if request._request.get_preferred_type(["application/json", *TEXT]) in TEXT:
             refuse_incomplete(batch)
-            return StreamingHttpResponse(read_manifest(batch), content_type=TEXT[0])
-        return Response(get_receipt(batch))
+            return StreamingHttpResponse(read_manifest(batch), content_type=TEXT[0], headers=headers)
+        return Response(get_receipt(batch), headers=headers)

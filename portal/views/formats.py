@@ -12,6 +12,7 @@ from portal.exceptions import Invalid
 
 MAX_DEPTH = 64
 INT_LIMIT = 2**63
+TOO_DEEP = f"Nested deeper than {MAX_DEPTH}."
 
 
 class StrictJSONParser(BaseParser):
@@ -23,16 +24,20 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream, media_type=None, parser_context=None):
-        """Return the parsed body; an empty one is an empty object."""
+        """Return the parsed body; an empty one is an empty object. Raises ParseError, or Invalid with the fields."""
         try:
             text = stream.read().decode("utf-8")
             if not text.strip():
                 return {}
-            return _checked(
-                json.loads(text, parse_int=_whole, parse_float=_in_range, parse_constant=_refuse_constant), MAX_DEPTH
-            )
-        except (ValueError, RecursionError) as error:
+            body = json.loads(text, parse_constant=_refuse_constant)
+        except RecursionError as error:
+            raise ParseError(TOO_DEEP) from error
+        except ValueError as error:
             raise ParseError(f"Not valid JSON: {error}") from error
+        faults = [*_faults_of(body)]
+        if faults:
+            raise Invalid("Some fields are not valid.", errors=faults)
+        return body
 
 
 class FastJSONRenderer(BaseRenderer):
@@ -68,43 +73,43 @@ def json_object(request):
     return request.data
 
 
-def _whole(text):
-    if len(text) > 20 or not -INT_LIMIT <= int(text) < INT_LIMIT:
-        raise ValueError("a whole number is out of range")
-    return int(text)
-
-
-def _in_range(text):
-    # However it is written, a number of 2^63 and more is a whole one: PostgreSQL gives it back as such.
-    number = float(text)
-    if not -INT_LIMIT <= number < INT_LIMIT:
-        raise ValueError("a number is out of range")
-    return number
-
-
 def _refuse_constant(name):
     raise ValueError(f"{name} is not JSON")
 
 
-def _checked(value, depth):
+def _faults_of(body):
+    """Yield what a database cannot keep, by the member of the body where it stands."""
+    for name, value in body.items() if isinstance(body, dict) else [("", body)]:
+        try:
+            _check(name, MAX_DEPTH)
+            _check(value, MAX_DEPTH)
+        except ValueError as error:
+            yield {"field": ascii(name)[1:-1], "code": "invalid", "detail": str(error)}
+
+
+def _check(value, depth):
+    """Raise ValueError for what a database cannot keep."""
     if depth < 0:
-        raise ValueError("nested too deeply")
+        raise ValueError(TOO_DEEP)
     if isinstance(value, str):
         _check_text(value)
+    elif isinstance(value, (int, float)):
+        # However it is written, a number of 2^63 and more is a whole one: PostgreSQL gives it back as such.
+        if not -INT_LIMIT <= value < INT_LIMIT:
+            raise ValueError("A number is out of range.")
     elif isinstance(value, list):
         for item in value:
-            _checked(item, depth - 1)
+            _check(item, depth - 1)
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_text(key)
-            _checked(item, depth - 1)
-    return value
+            _check(item, depth - 1)
 
 
 def _check_text(text):
     if "\0" in text:
-        raise ValueError("a text holds NUL")
+        raise ValueError("A text holds NUL.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ValueError("a text holds a lone surrogate") from error
+        raise ValueError("A text holds a lone surrogate.") from error

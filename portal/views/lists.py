@@ -1,5 +1,6 @@
 """What all lists share: reading `limit`, `cursor` and filters, and the envelope with the neighbours' URLs."""
 
+import re
 from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
@@ -10,10 +11,19 @@ from portal.exceptions import Invalid
 from portal.services.pages import DEFAULT_LIMIT, MAX_LIMIT
 
 
+class LimitField(serializers.IntegerField):
+    """A whole number in ASCII digits: Python takes 1_0, and those of other scripts."""
+
+    def to_internal_value(self, data):
+        if not re.fullmatch("-?[0-9]+", str(data)):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class PageQuery(serializers.Serializer):
     """The query of every list."""
 
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
+    limit = LimitField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
     # A path of 1,024 quotation marks is doubled by JSON, then grows by a third in base64.
     cursor = serializers.CharField(max_length=4096, required=False)
 

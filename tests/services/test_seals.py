@@ -93,6 +93,21 @@ def test_what_the_batch_was_made_with_is_expected_unless_the_seal_says_otherwise
     assert (sealed.expected_files, sealed.status) == (1, "COMPLETE")
 
 
+def test_what_failed_beside_those_that_completed_a_batch_does_not_keep_it_from_its_seal(ann, storage):
+    batch = make_batch(ann, expected_files=2)
+    store_file(ann, storage, batch=batch)
+    session = open_session(ann, storage, batch=batch)
+    abort_session(session)
+    store_file(ann, storage, batch=batch)
+    batch.refresh_from_db()
+    assert (batch.completed_at is not None, batch.total_files) == (True, 3)
+    with pytest.raises(SealMismatch):
+        seal(batch, expected_files=2)
+    sealed = seal(batch)
+    assert sealed.sealed_at
+    assert (sealed.expected_files, sealed.status) == (2, "PARTIAL")
+
+
 def test_a_manifest_seals_only_what_it_lists(ann, storage):
     batch = make_batch(ann)
     store_file(ann, storage, b"one", batch=batch, path="one")

@@ -223,12 +223,26 @@ def test_the_name_is_text_read_from_content_disposition(connect, header, name):
 
 @pytest.mark.parametrize(
     "header",
-    ["attachment", "", "attachment; filename=", "attachment; filename*=UTF-8''a%0Ab", f"x; filename={'a' * 256}"],
+    [
+        "attachment",
+        "",
+        "attachment; filename=",
+        "attachment; filename*=UTF-8''a%0Ab",
+        "x; filename*=UTF-8''%FF",
+        f"x; filename={'a' * 256}",
+    ],
 )
 def test_a_file_without_a_name_or_with_a_bad_one_is_400(ann_api, connect, header):
     answer = connect().ask("POST", "/files", f"Content-Disposition: {header}", "Content-Length: 0")
     assert problem(answer) == (400, "invalid")
     assert read_json(answer)["errors"][0]["field"] == "original_filename"
+
+
+def test_a_piece_of_a_file_is_not_stored_as_the_whole(ann_api, connect, batch):
+    for method, target in ("PUT", f"{batch}/files/a"), ("POST", "/files"):
+        lines = "Content-Range: bytes 0-3/10", "Content-Disposition: attachment; filename=a", "Content-Length: 4"
+        assert problem(connect().ask(method, target, *lines, body=b"abcd")) == (400, "invalid")
+    assert expect(200, ann_api.get(batch))["total_files"] == 0
 
 
 def test_an_idempotency_key_makes_one_file(ann_api):

@@ -65,7 +65,23 @@ def nested(depth):
 )
 @pytest.mark.parametrize("path", ["/batches", "/uploads/sessions"])
 def test_what_is_no_json_or_cannot_be_kept_is_400(ann_api, body, path):
-    problem(send(ann_api, body, path), 400, "invalid")
+    answer = send(ann_api, body, path)
+    problem(answer, 400, "invalid", *({"errors"} & set(answer.json())))
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b'{"name": "a\\u0000", "metadata": {"deep": [{"\\udc00": 1}]}}', {"name", "metadata"}),
+        (b'{"total_size_bytes": 9223372036854775808}', {"total_size_bytes"}),
+        (b'{"expected_files": 1e19, "name": "a"}', {"expected_files"}),
+        (b'{"x":' + b"[" * 70 + b"]" * 70 + b"}", {"x"}),
+        (b'{"\\ud800": 1}', {"\\ud800"}),
+    ],
+)
+@pytest.mark.parametrize("path", ["/batches", "/uploads/sessions"])
+def test_the_field_that_cannot_be_kept_is_told(ann_api, body, fields, path):
+    assert field_errors(send(ann_api, body, path)) == dict.fromkeys(fields, "invalid")
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"true", b"5", b'"{}"', b'[{"name": "a"}]'])

@@ -105,6 +105,11 @@ def test_a_limit_is_a_number_from_1_to_1000(carol, path, limit):
     assert set(field_errors(carol.get(f"{path}?limit={limit}"))) == {"limit"}
 
 
+@pytest.mark.parametrize("limit", ["1_0", "%D9%A1", "%2B5", "5.0", "%205"])
+def test_a_limit_is_written_in_plain_digits(carol, limit):
+    assert set(field_errors(carol.get(f"/batches?limit={limit}"))) == {"limit"}
+
+
 @pytest.mark.parametrize("path", LISTS)
 def test_the_bounds_of_a_limit_are_within_it(carol, path):
     path = path.format(**carol.ids)

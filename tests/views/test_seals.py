@@ -56,6 +56,7 @@ def test_the_receipt_as_json_and_as_text_belong_together(ann_api, batch, accept)
     receipt = expect(200, ann_api.get(f"/batches/{batch}/receipt"))
     text = ann_api.get(f"/batches/{batch}/receipt", headers={"Accept": accept})
     assert text.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert "Accept" in text.headers["Vary"]
     assert text.content == b"".join(b"%s  %s\n" % (hashlib.sha256(p).hexdigest().encode(), p) for p in (b"a", b"b"))
     assert receipt["manifest_sha256"] == hashlib.sha256(text.content).hexdigest()
     assert (receipt["batch_id"], receipt["stored_count"], receipt["stored_bytes"]) == (batch, 2, 2)
