@@ -45,6 +45,13 @@ def test_a_user_who_is_not_there_is_made_and_told_of(db):
     assert get_user_model().objects.count() == 1
 
 
+def test_a_user_who_was_made_is_told_of_also_where_the_token_is_refused(db):
+    told = io.StringIO()
+    with pytest.raises(CommandError):
+        run("create_token", "carol", "--name", "x" * 500, stderr=told)
+    assert "no user carol" in told.getvalue()
+
+
 def test_a_user_who_is_not_there_is_refused_where_none_is_to_be_made(db):
     with pytest.raises(CommandError, match="no user carol"):
         run("create_token", "carol", "--no-create-user")

@@ -50,10 +50,10 @@ class Command(BaseCommand):
         lifetime = duration(expires_in) if expires_in else None
         try:
             user, made = find_or_make_user(username) if create_user else (find_user(username), False)
+            if made:
+                # On stderr: a name that was mistyped is noticed, and a script still reads the token alone.
+                self.stderr.write(f"There was no user {username}: made one, without a password.")
             _, token = create_token(user, name=name, expires_in=lifetime, **({"scopes": scope} if scope else {}))
         except PortalError as error:
             raise CommandError(error.detail) from error
-        if made:
-            # On stderr: a name that was mistyped is noticed, and a script still reads the token alone.
-            self.stderr.write(f"There was no user {username}: made one, without a password.")
         self.stdout.write(token)
