@@ -84,6 +84,11 @@ def test_the_field_that_cannot_be_kept_is_told(ann_api, body, fields, path):
     assert field_errors(send(ann_api, body, path)) == dict.fromkeys(fields, "invalid")
 
 
+def test_a_body_of_nothing_but_faults_has_a_short_answer(ann_api):
+    body = b"{" + b",".join(b'"%s%d": 1e19' % (b"x" * 1000, number) for number in range(1000)) + b"}"
+    assert len(send(ann_api, body, "/batches").content) < 10_000
+
+
 @pytest.mark.parametrize("body", [b"[]", b"null", b"true", b"5", b'"{}"', b'[{"name": "a"}]'])
 @pytest.mark.parametrize("path", ["/batches", "/uploads/sessions"])
 def test_any_other_value_than_an_object_is_400(ann_api, body, path):
