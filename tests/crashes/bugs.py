@@ -1,4 +1,4 @@
-"""Seven bugs that this design could have, as replacements of exact text, each with the checks that should find it."""
+"""Bugs that this design could have, as replacements of exact text, each with the checks that should find it."""
 
 from dataclasses import dataclass
 

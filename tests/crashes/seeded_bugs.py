@@ -1,4 +1,4 @@
-"""Tests that can fail: seven bugs are put into a copy of the project, one at a time, and each must be found.
+"""Tests that can fail: bugs are put into a copy of the project, one at a time, and each must be found.
 
     python -m tests.crashes.seeded_bugs --report FILE
 
