@@ -1,6 +1,7 @@
 """Accounts: the operator's first one, and those that tokens are made for."""
 
 import secrets
+from contextlib import suppress
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -39,11 +40,9 @@ def find_user(username):
 
 def find_or_make_user(username):
     """Return `(user, made)`: the user of that name, or a new one who cannot log in with a password; raises Invalid."""
-    users = get_user_model()
-    user = users.objects.filter(username=username).first()
-    if user is not None:
-        return user, False
-    user = users(username=username)
+    with suppress(NotFound):
+        return find_user(username), False
+    user = get_user_model()(username=username)
     user.set_unusable_password()
     try:
         user.full_clean()

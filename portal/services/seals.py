@@ -15,7 +15,8 @@ TRIES = 5
 def seal_batch(batch, *, expected_files=None, manifest_sha256=None):
     """Seal `batch` if it has what is expected; sealing a sealed one again changes nothing.
 
-    `expected_files` is by default what the batch was made with; `manifest_sha256` is the digest of its manifest.
+    `expected_files` is by default what the batch was made with, which is not asked for again once that has completed
+    it; `manifest_sha256` is the digest of its manifest.
     Raises SealMismatch, BatchCancelled, and StatusConflict when files keep ending meanwhile.
     """
     for _ in range(TRIES):

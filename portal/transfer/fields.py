@@ -34,8 +34,10 @@ def read_field(head):
     except Invalid as error:
         return Member(None, error=wrong or error)
     length = headers.get(LENGTH)
+    if not name and wrong:
+        return Member(None, error=wrong)
     if not name:
-        return Member(None, error=wrong) if wrong else None if name is None else NAMELESS
+        return None if name is None else NAMELESS
     member = make_member(name, size=length and int(length), content_type=headers.get(TYPE))
     member.error = wrong or member.error
     return member

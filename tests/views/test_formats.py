@@ -36,6 +36,25 @@ def nested(depth):
         b'{"name": "\xed\xa0\x80"}',
         b'{"name": "\xc0\xaf"}',
         b'{"name": "a\nb"}',
+        b'{"metadata": {"a": NaN}}',
+        b'{"metadata": {"a": Infinity}}',
+        b'{"metadata": {"a": -Infinity}}',
+        b'{"metadata": {"a": 1' + b"0" * 5000 + b"}}",
+        b'{"a": 1' + b"0" * 100_000 + b"}",
+        b"[" * DEEP + b"]" * DEEP,
+        b'{"metadata":' + b'{"a":' * DEEP + b"1" + b"}" * DEEP + b"}",
+        b"[" * 500_000,
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+@pytest.mark.parametrize("path", ["/batches", "/uploads/sessions"])
+def test_what_is_no_json_is_400(ann_api, body, path):
+    problem(send(ann_api, body, path), 400, "invalid")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         b'{"name": "\\ud800"}',
         b'{"name": "\\udfff\\ud800"}',
         b'{"\\ud800": 1}',
@@ -43,9 +62,6 @@ def nested(depth):
         b'{"name": "a\\u0000"}',
         b'{"\\u0000": 1}',
         b'{"metadata": {"a": ["\\u0000"]}}',
-        b'{"metadata": {"a": NaN}}',
-        b'{"metadata": {"a": Infinity}}',
-        b'{"metadata": {"a": -Infinity}}',
         b'{"metadata": {"a": 1e999}}',
         b'{"metadata": {"a": -1e999}}',
         b'{"metadata": {"a": 9223372036854775808.0}}',
@@ -54,19 +70,13 @@ def nested(depth):
         b'{"expected_files": 9223372036854775808}',
         b'{"metadata": {"a": 9223372036854775808}}',
         b'{"metadata": {"a": -9223372036854775809}}',
-        b'{"metadata": {"a": 1' + b"0" * 5000 + b"}}",
-        b'{"a": 1' + b"0" * 100_000 + b"}",
-        b"[" * DEEP + b"]" * DEEP,
-        b'{"metadata":' + b'{"a":' * DEEP + b"1" + b"}" * DEEP + b"}",
         b'{"x":' + b"[" * 70 + b"]" * 70 + b"}",
-        b"[" * 500_000,
     ],
     ids=lambda body: repr(body[:40]),
 )
 @pytest.mark.parametrize("path", ["/batches", "/uploads/sessions"])
-def test_what_is_no_json_or_cannot_be_kept_is_400(ann_api, body, path):
-    answer = send(ann_api, body, path)
-    problem(answer, 400, "invalid", *({"errors"} & set(answer.json())))
+def test_what_cannot_be_kept_is_400(ann_api, body, path):
+    problem(send(ann_api, body, path), 400, "invalid", "errors")
 
 
 @pytest.mark.parametrize(
