@@ -302,8 +302,8 @@ def test_thousands_of_members_leave_the_memory_flat(tmp_path, fresh_database):
     with fresh_database() as url, LiveServer(tmp_path, database_url=url) as server:
         api = Api(server.url, server.create_token("ann"))
         archive, peaks = b"".join(tar_of(4000)), []
-        # SQLite's page cache (8 MB) fills with the rows of the first 4,000. On a busy machine the second took 0.8 to 4.7
-        # MiB more in ten runs, the third 0.2 to 2.2 in six: what a member left behind would come with each.
+        # SQLite's page cache (8 MB) fills with the rows of the first 4,000. On a busy machine the second took 0.8 to
+        # 4.7 MiB more in ten runs, the third 0.2 to 2.2 in six: what a member left behind would come with each.
         for _ in range(3):
             batch = f"/batches/{api.make_batch()['id']}"
             assert len(send(api, batch, archive)) == 4000
