@@ -302,14 +302,16 @@ def test_thousands_of_members_leave_the_memory_flat(tmp_path, fresh_database):
     with fresh_database() as url, LiveServer(tmp_path, database_url=url) as server:
         api = Api(server.url, server.create_token("ann"))
         archive, peaks = b"".join(tar_of(4000)), []
-        # SQLite's page cache (8 MB) fills with the rows of the first 4,000. On a busy machine the second took 0.8 to
-        # 4.7 MiB more in ten runs, the third 0.2 to 2.2 in six: what a member left behind would come with each.
-        for _ in range(3):
+        # The database's page caches (8 MB a thread) and the heaps fill in rounds of their own choosing, with up to 5
+        # MiB in one on a busy machine. What a member left behind would come with every round: 262 bytes of it fail all.
+        for _ in range(9):
             batch = f"/batches/{api.make_batch()['id']}"
             assert len(send(api, batch, archive)) == 4000
             assert expect(200, api.get(batch))["stored_count"] == 4000
             peaks.append(peak_memory(server_pid(server)))
-        assert peaks[2] - peaks[1] < 4 * 2**20
+            if peaks[1:] and peaks[-1] - peaks[-2] < 2**20:
+                return
+        raise AssertionError(f"each round of 4,000 members took more: {peaks}")
 
 
 def test_kill_9_loses_nothing_that_was_told(tmp_path, fresh_database):
