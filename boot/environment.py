@@ -74,6 +74,14 @@ def new_webhook_secret():
 def kept_secret(path, make=lambda: secrets.token_urlsafe(50)):
     """Return the secret in the file `path` (mode 0600), making it by `make()` when it is not there yet."""
     try:
+        return _keep(path, make)
+    except OSError as error:
+        what = f"the secret {path} cannot be kept: {error.strerror}"
+        raise ImproperlyConfigured(f"PORTAL_DATA_DIR must be a folder that the portal may write to; {what}") from error
+
+
+def _keep(path, make):
+    try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -126,6 +126,12 @@ def test_a_secret_is_made_once_for_its_owner_alone_and_kept(tmp_path):
     assert environment.kept_secret(tmp_path / "other") != secret
 
 
+def test_a_secret_that_cannot_be_kept_is_told_in_one_line(tmp_path):
+    (tmp_path / "data").write_text("not a folder")
+    with pytest.raises(ImproperlyConfigured, match=r"^PORTAL_DATA_DIR .*/data/key cannot be kept: Not a directory$"):
+        environment.kept_secret(tmp_path / "data" / "key")
+
+
 def test_two_that_start_together_agree_on_one_secret(tmp_path):
     path, secrets = tmp_path / "key", []
     barrier = threading.Barrier(8)

@@ -1,5 +1,7 @@
 """`manage.py reconcile_batches`: the drift is 0, and the exit status says when it is not."""
 
+from uuid import uuid4
+
 import pytest
 from django.core.management.base import CommandError
 
@@ -65,6 +67,15 @@ def test_only_the_batches_that_were_named_are_looked_at(batch, ann):
 def test_what_is_no_id_is_refused(db, text):
     with pytest.raises(CommandError, match="invalid UUID"):
         run("reconcile_batches", text)
+
+
+def test_a_batch_that_is_not_there_is_no_drift_of_zero(batch):
+    unknown = str(uuid4())
+    drift(batch)
+    with pytest.raises(CommandError, match=f"no batch {unknown}; nothing"):
+        run("reconcile_batches", "--fix", str(batch.pk), unknown)
+    batch.refresh_from_db()
+    assert batch.total_files == 7
 
 
 def test_the_exit_status_is_what_a_shell_sees(portal_server):

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
+from portal.models import UploadBatch
 from portal.services.reconcile import find_drift, fix_batch
 from portal.services.usage import find_usage_drift, fix_usage
 
@@ -21,6 +22,9 @@ class Command(BaseCommand):
         parser.add_argument("--fix", action="store_true", help="set the counters to what the rows say")
 
     def handle(self, *args, batch, fix, verbosity, **options):
+        known = UploadBatch.objects.in_bulk(batch)
+        if unknown := [str(pk) for pk in batch if pk not in known]:
+            raise CommandError(f"There is no batch {', '.join(unknown)}; nothing was counted.")
         looked_at = 0
 
         def progress(count):
