@@ -27,4 +27,5 @@ HEALTHCHECK --interval=30s --timeout=5s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 
 # The worker runs from the same image: python manage.py run_worker
-CMD ["python", "-m", "boot.serve", "--host", "0.0.0.0", "--port", "8000"]
+# Settings that contradict each other are told in one line, before anything is served.
+CMD ["sh", "-c", "python manage.py check && exec python -m boot.serve --host 0.0.0.0 --port 8000"]

@@ -16,6 +16,7 @@ with lean_start():
     import django
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
+    from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
 
 def main():
@@ -28,7 +29,17 @@ def main():
         django.setup()
         # The checks of a command load it, and it would load what is unused.
         import_module("rest_framework.compat")
-    configurations.management.execute_from_command_line(sys.argv)
+    try:
+        configurations.management.execute_from_command_line(sys.argv)
+    except (DatabaseError, InterfaceError) as error:
+        if "--traceback" in sys.argv or not _is_unusable(error):
+            raise
+        sys.exit(f"The database cannot be used: {' '.join(str(error).split())}. Has it been migrated?")
+
+
+def _is_unusable(error):
+    """Whether the database, not the command, is what is wrong: away, no database at all, or without our tables."""
+    return isinstance(error, (InterfaceError, OperationalError, ProgrammingError)) or type(error) is DatabaseError
 
 
 if __name__ == "__main__":

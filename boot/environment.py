@@ -5,6 +5,7 @@ import ipaddress
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -64,6 +65,21 @@ def read_networks(name):
         return [ipaddress.ip_network(item, strict=False) for item in read_list(name)]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from error
+
+
+def read_origin(name):
+    """Return the variable `name` as an http(s) origin without a slash at its end, "" when it is not set."""
+    text = read(name).rstrip("/")
+    try:
+        parts = urlsplit(text)
+        # Reading the port refuses one that is no number.
+        rest = (parts.path, parts.query, parts.fragment, parts.username, parts.password)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not any(rest)
+    except ValueError:
+        good = False
+    if text and not good:
+        raise ImproperlyConfigured(f"{name} must be like https://portal.example.org, not {text!r}")
+    return text
 
 
 def new_webhook_secret():

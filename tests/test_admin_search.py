@@ -98,3 +98,17 @@ def test_an_address_made_by_hand_does_no_harm(admin_client, admin_rows, query):
             continue
         response = admin_client.get(f"{url(model)}?{query}", follow=True)
         assert response.status_code in (200, 400), model
+
+
+@pytest.mark.parametrize("name", ["x", "9" * 30, "-1", "%00", "0" * 5000])
+def test_a_row_that_cannot_be_leads_back_to_the_lists(admin_client, admin_rows, name):
+    for model in MODELS:
+        response = admin_client.get(f"{url(model)}{name}/change/", follow=True)
+        assert response.status_code in (200, 404), model
+
+
+def test_an_action_on_what_is_no_id_leads_back_to_the_list(admin_client, admin_rows):
+    asked = {"action": "abort", "_selected_action": "zzz", "index": "0"}
+    response = admin_client.post(url(UploadSession), asked, follow=True)
+    assert response.redirect_chain == [(url(UploadSession), 302)]
+    assert "no row can have" in response.content.decode()

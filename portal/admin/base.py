@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import DataError
 from django.db.models import UUIDField
@@ -66,9 +67,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """Show the list; an address made by hand, whose values no column can hold, leads back to the whole list."""
         try:
             return super().changelist_view(request, extra_context)
-        except (ValueError, OverflowError, DataError):
+        except (ValueError, OverflowError, DataError, ValidationError):
             self.message_user(request, "That address asks for what no row can have.", messages.WARNING)
             return redirect(request.path)
+
+    def get_object(self, request, object_id, from_field=None):
+        """Return the row of an address, None when there is none or none can be."""
+        try:
+            return super().get_object(request, object_id, from_field)
+        except (OverflowError, DataError):
+            return None
 
     def get_changelist(self, request, **kwargs):
         """Return the kind of list that is read a page at a time."""

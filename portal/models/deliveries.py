@@ -65,6 +65,7 @@ class Delivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "deliveries"
         indexes = [
             # Not by the status: PostgreSQL would then take it to find one by its id and its status.
             models.Index(fields=["endpoint", "due_at"], name="delivery_due_at", condition=Q(due_at__isnull=False)),

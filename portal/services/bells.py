@@ -16,8 +16,6 @@ REST_SECONDS = 0.1
 #: How often a listener asks whether to stop; how long it waits before it connects again, at first and at most.
 LISTEN_SECONDS = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 1, 30
-#: A peer that is gone without a word is noticed within a minute.
-KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 _told_at = 0.0
 
@@ -89,7 +87,7 @@ class Listener:
                 self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
 
     def _listen(self):
-        with connection.Database.connect(**KEEPALIVES | connection.get_connection_params(), autocommit=True) as ours:
+        with connection.Database.connect(**connection.get_connection_params(), autocommit=True) as ours:
             ours.execute(f"LISTEN {CHANNEL}")
             self._pause = 0
             while not self.stopped(0):

@@ -149,6 +149,8 @@ class Dispatcher:
         if not outcome.delivered:
             said = outcome.status_code or outcome.error
             logger.warning("event %s was not delivered: %s, now %s", delivery.event_id, said, status)
+        if outcome.gone:
+            logger.error("endpoint %s answered 410 and is disabled: %s", delivery.endpoint_id, delivery.endpoint)
 
 
 def _outcome_of(attempt):

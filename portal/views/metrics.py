@@ -1,9 +1,6 @@
 """/metrics: what the portal counts and how it is, for Prometheus."""
 
-import ipaddress
-
 from django.http import HttpResponse
-from django.http.request import split_domain_port
 from drf_spectacular.utils import extend_schema
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -13,6 +10,7 @@ from portal import access, metrics
 from portal.services.gauges import read_gauges
 from portal.storage import get_storage
 from portal.views.auth import HasScope
+from portal.views.hosts import is_local
 
 FAMILIES = {
     metrics.COUNTER: CounterMetricFamily,
@@ -21,18 +19,6 @@ FAMILIES = {
 }
 #: In the description: a token, a browser session, or neither.
 AUTH: list = [{"bearerAuth": []}, {"cookieAuth": []}, {}]
-#: Behind a proxy on the same machine every client has a loopback address; a proxy hands on the name that was asked for.
-OWN_NAMES = {"localhost", "127.0.0.1", "[::1]"}
-
-
-def is_local(request):
-    """Whether the request was made on this machine, to this machine by such a name, and past every proxy."""
-    if request.META.get("portal.forwarded") or split_domain_port(request.get_host())[0] not in OWN_NAMES:
-        return False
-    try:
-        return ipaddress.ip_address(request.META["REMOTE_ADDR"]).is_loopback
-    except ValueError:
-        return False
 
 
 class LocalOrService(HasScope):

@@ -115,6 +115,32 @@ def test_what_is_no_network_is_refused_by_name(monkeypatch, text):
         environment.read_networks(NAME)
 
 
+@pytest.mark.parametrize("text", ["", "https://portal.example.org", "http://10.0.0.1:8080", "https://[::1]:8000"])
+def test_an_origin_is_read_without_its_slash(monkeypatch, text):
+    monkeypatch.setenv(NAME, f"{text}/" if text else "")
+    assert environment.read_origin(NAME) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *[
+            "portal.example.org",
+            "ftp://portal.example.org",
+            "https://",
+            "https://portal.example.org/app",
+            "https://[bad",
+        ],
+        *["https://portal.example.org?a=b", "https://portal.example.org#top", "https://localhost:bad"],
+        *["https://u:p@localhost", "https://localhost:0", "https://localhost:70000"],
+    ],
+)
+def test_what_is_no_origin_is_refused_by_name(monkeypatch, text):
+    monkeypatch.setenv(NAME, text)
+    with pytest.raises(ImproperlyConfigured, match=f"{NAME} must be like https"):
+        environment.read_origin(NAME)
+
+
 def test_a_secret_is_made_once_for_its_owner_alone_and_kept(tmp_path):
     path = tmp_path / "secrets" / "key"
     secret = environment.kept_secret(path)

@@ -114,7 +114,11 @@ def test_production_does_not_start_without_a_key(manage, key):
 
 @pytest.mark.parametrize("command", ["check", "migrate", "run_portal"])
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORTAL_CHUNK_SIZE", "8MiB"), ("PORTAL_TRUSTED_PROXIES", "proxy"), ("SECRET_KEY_FILE", "/no")]
+    ("name", "value"),
+    [
+        *[("PORTAL_CHUNK_SIZE", "8MiB"), ("PORTAL_TRUSTED_PROXIES", "proxy"), ("SECRET_KEY_FILE", "/no")],
+        *[("PORTAL_LOG_LEVEL", "loud"), ("PORTAL_PUBLIC_URL", "https://[bad")],
+    ],
 )
 def test_a_bad_value_is_told_in_one_line_with_the_name_of_its_variable(manage, command, name, value):
     done = manage(command, **{name: value})
@@ -141,6 +145,34 @@ def test_more_than_there_is_room_or_a_date_for_is_refused(manage, name, value):
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert f"{name} must be" in line
+
+
+@pytest.mark.parametrize(
+    ("database", "said"),
+    [
+        ("postgres://u:hunter2@127.0.0.1:1/x", "refused"),
+        ("sqlite:///{folder}/none/at/all", "unable to open"),
+        ("sqlite:///{folder}/text", "not a database"),
+        ("sqlite:///{folder}/empty", "no such table"),
+    ],
+    ids=["nobody listens", "no folder", "no database", "no tables"],
+)
+@pytest.mark.parametrize("command", ["doctor --quick", "reconcile_batches", "create_token ann", "cleanup_uploads"])
+def test_a_database_that_cannot_be_used_is_told_in_one_line(manage, tmp_path, command, database, said):
+    (tmp_path / "text").write_text("no database " * 1000)
+    done = manage(*command.split(), DATABASE_URL=database.format(folder=tmp_path))
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert said in line
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_postgresql_that_is_gone_without_a_word_is_noticed(read):
+    [databases] = read("DATABASES", DATABASE_URL="postgres://u@h/x?tcp_user_timeout=7")
+    options = databases["default"]["OPTIONS"]
+    assert options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"] <= 60
+    assert options["tcp_user_timeout"] == 7, "what the URL says counts"
 
 
 @pytest.mark.parametrize(

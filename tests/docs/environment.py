@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.design.modules import ROOT, called_name, nodes
 
 #: The functions of boot/environment.py that take a variable's name; each knows the form NAME_FILE.
-READERS = {"read", "read_int", "read_bool", "read_list", "read_networks", "read_choice"}
+READERS = {"read", "read_int", "read_bool", "read_list", "read_networks", "read_choice", "read_origin"}
 
 
 @dataclass(frozen=True)

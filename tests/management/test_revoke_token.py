@@ -101,7 +101,8 @@ def test_the_list_can_be_of_one_user_and_leaves_out_ended_tokens_unless_asked(an
         [expired.prefix, "expired"],
     ]
     assert len(states("--all")) == 4
-    assert states("nobody") == []
+    with pytest.raises(CommandError, match="no user nobody"):
+        states("nobody")
 
 
 def test_the_time_of_expiry_is_shown_in_utc(ann):

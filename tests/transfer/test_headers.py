@@ -93,6 +93,12 @@ def ask(request):
     return send
 
 
+def test_production_tells_its_metrics_to_its_own_machine_without_https(production):
+    with RawClient(production.url, token=None) as client:
+        assert client.ask("GET", "/limits").status == 301
+        assert client.ask("GET", "/metrics").status == 200
+
+
 NOTHING = "00000000-0000-0000-0000-000000000000"
 
 

@@ -44,6 +44,14 @@ def test_who_is_not_on_this_machine_needs_the_scope_service(client, ann, environ
     assert client.get("/metrics", **environ, HTTP_AUTHORIZATION=f"Bearer {runner}").status_code == 200
 
 
+def test_on_this_machine_neither_hosts_nor_https_stand_before_it(client, db, monkeypatch):
+    """As Production has it: the portal's own name alone is allowed, and http is sent to https."""
+    monkeypatch.setattr(settings, "ALLOWED_HOSTS", ["portal.example.org"])
+    assert client.get("/metrics").status_code == 200
+    problem(client.get("/limits"), 400, "invalid_host")
+    problem(client.get("/metrics", HTTP_HOST="other.example.org"), 400, "invalid_host")
+
+
 @pytest.fixture
 def client(client):
     """A client on the portal's own machine."""

@@ -1,7 +1,9 @@
 """`manage.py list_tokens`: who holds which tokens."""
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from portal.exceptions import NotFound
+from portal.services.accounts import find_user
 from portal.services.tokens import list_tokens
 
 COLUMNS = "{prefix:<12} {state:<8} {user:<20} {scopes:<28} {expires:<21} {id}  {name}"
@@ -17,6 +19,10 @@ class Command(BaseCommand):
         parser.add_argument("--all", dest="with_ended", action="store_true", help="revoked and expired ones too")
 
     def handle(self, *args, username, with_ended, **options):
+        try:
+            username and find_user(username)
+        except NotFound as error:
+            raise CommandError(error.detail) from error
         self.stdout.write(
             COLUMNS.format(
                 prefix="PREFIX", state="STATE", user="USER", scopes="SCOPES", expires="EXPIRES", id="ID", name="NAME"

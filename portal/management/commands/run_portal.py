@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import InterfaceError, OperationalError, connection, connections
+from django.db import DatabaseError, InterfaceError, connection, connections
 
 import boot
 from boot.readiness import base_url, port_is_free, wait_until_ready
@@ -30,6 +30,13 @@ def port_number(text):
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
         raise CommandError(f"The port must be a number from 1 to 65535, not {text!r}.")
     return int(text)
+
+
+def workers_number(text):
+    """Return `text` as a number of server processes; refuses what is not one from 1 to 99."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 99:
+        raise CommandError(f"--workers (GRANIAN_WORKERS) must be a number from 1 to 99, not {text!r}.")
+    return text
 
 
 class Command(BaseCommand):
@@ -54,7 +61,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-worker", action="store_true", help="start no background worker")
 
     def handle(self, *args, host, port, workers, no_worker, **options):
-        port = port_number(port)
+        port, workers = port_number(port), workers_number(workers)
         require_free_port(host, port)
         with database_errors():
             call_command("check", databases=list(connections))
@@ -126,7 +133,7 @@ def database_errors():
     """Refuse in one line when the database cannot be used, with what is wrong with an SQLite file's folder."""
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except (DatabaseError, InterfaceError) as error:
         raise CommandError(f"The database cannot be used: {error}. {explain_sqlite()}".strip()) from error
 
 
