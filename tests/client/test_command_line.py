@@ -3,6 +3,7 @@
 import json
 import secrets
 import stat
+import uuid
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from portal_client.cli import app
 from portal_client.cli.app import Exit, Place
 from portal_client.cli.config import config_file, read_config
+from tests.api import expect
 from tests.client.test_upload_folder import make_unreadable
 from tests.client.trees import digests, make_tree, some_files, stored_files
 from tests.samples import pattern
@@ -118,6 +120,54 @@ def test_failures_are_listed_and_the_rest_is_stored(portal, folder, name, monkey
     assert "failed: new\\nline (bad_name)" in done.stderr
     stored = stored_files(ann_api, client.find_batch(name).id)
     assert stored == digests(some_files(8) | {"large.bin": pattern(9 * MIB), "-rf [red]": b"x"})
+
+
+def test_a_batch_of_which_not_all_can_be_had_is_sealed_as_it_is(portal, folder, name, monkeypatch, client):
+    make_tree(folder, {"locked": b"x"})
+    make_unreadable(monkeypatch, folder / "locked")
+    done = portal("upload", folder, "-b", name)
+    assert "Not sealed, since not all is stored." in done.stderr
+    assert f"seal what there is: portal seal '{name}'" in done.stderr
+    assert "Not sealed" not in portal("upload", folder, "-b", name, "--keep-open").stderr
+    done = portal("seal", name)
+    assert done.exit_code == Exit.DONE
+    digest = client.receipt(client.find_batch(name).id).manifest_sha256
+    assert f"9 files are sealed.\nComplete. SHA-256 of its manifest: {digest}" in done.stdout
+    (folder / "locked").unlink()
+    assert portal("verify", name, folder).exit_code == Exit.DONE
+    assert json.loads(portal("seal", name, "--json").stdout)["receipt"]["stored_count"] == 9
+
+
+def test_what_is_left_on_its_way_is_named_and_given_up_when_asked(portal, folder, name, ann_api, client):
+    batch = client.create_batch(name)
+    ann_api.open_session(5, batch_id=batch.id, path="left over")
+    declared = {"files": [{"path": "declared", "total_size_bytes": 1}]}
+    expect(200, ann_api.post(f"/batches/{batch.id}/files", declared))
+    done = portal("upload", folder, "-b", name)
+    assert "Not sealed: 2 other files are on their way: left over, declared." in done.stdout
+    done = portal("seal", name)
+    assert (done.exit_code, "2 files are on their way" in done.stdout) == (Exit.PARTIAL, True)
+    done = portal("seal", name, "--give-up")
+    assert (done.exit_code, "Given up: 2 files" in done.stdout) == (Exit.DONE, True)
+    assert portal("verify", name, folder).exit_code == Exit.DONE
+    assert client.batch(batch.id).failed_count == 1
+
+
+def test_what_the_batch_holds_besides_is_said(portal, folder, name):
+    portal("upload", folder, "-b", name, "--keep-open")
+    for path in list(folder.iterdir())[1:]:
+        path.is_file() and path.unlink()
+    done = portal("upload", folder, "-b", name)
+    assert "files that are not here: " in done.stdout
+    assert "Sealed and complete" in done.stdout
+
+
+@pytest.mark.parametrize("command", [["upload", "-b"], ["status"], ["seal"]])
+def test_an_id_that_no_batch_has_is_no_name(portal, folder, command, client):
+    unknown = str(uuid.uuid4())
+    done = portal(*command, unknown, *([folder] if "-b" in command else []))
+    assert (done.exit_code, done.stderr) == (Exit.FAILED, f"There is no batch '{unknown}'.\n")
+    assert not [batch for batch in client.batches() if batch.name == unknown]
 
 
 def test_missing_lists_what_the_batch_does_not_have(portal, folder, name):

@@ -7,7 +7,7 @@ from portal_client.api import Api
 from portal_client.crew import Crew
 from portal_client.digests import Digests, cache_folder
 from portal_client.downloads import Download, DownloadReport
-from portal_client.errors import PortalError
+from portal_client.errors import PortalError, SessionClosed
 from portal_client.folders import FolderUpload, UploadReport, wait_for
 from portal_client.members import Batch, File
 from portal_client.progress import Progress
@@ -59,8 +59,9 @@ class PortalClient(Api):
 
         Sends only what the batch does not have, so that it can be run again at any time. A file that cannot be taken
         is in `failures` and holds up no other. When all is stored, the batch is sealed (unless `seal` is False) and
-        the report has its receipt, which names exactly these files. `dry_run` looks and sends nothing. Raises
-        Unreachable, NotAuthenticated, BatchSealed and the like for what no file survives.
+        the report has its receipt, which names these files and those in `extra`, which the batch held before.
+        `dry_run` looks and sends nothing. Raises Unreachable, NotAuthenticated, BatchSealed and the like for what no
+        file survives.
         """
         upload = self.prepare(parallel=parallel, progress=progress)
         paths = [path] if isinstance(path, str | os.PathLike) else path
@@ -129,6 +130,21 @@ class PortalClient(Api):
             progress=progress or Progress(),
         )
         return download.run(self.parallel)
+
+    def give_up(self, batch: str) -> int:
+        """End what is on its way in the batch of this name or id, remove what was only declared; return how many."""
+        batch_id, ended = self.known_batch(batch).id, 0
+        for file in list(self.files(batch_id, status="UPLOADING")):
+            if file.session_id:
+                try:
+                    self.abort(file.session_id)
+                    ended += 1
+                except SessionClosed:
+                    pass  # all of it has come: it is being checked, or has ended meanwhile
+        for file in list(self.files(batch_id, status="EXPECTED")):
+            self.delete_file(file.id)
+            ended += 1
+        return ended
 
     def known_batch(self, name_or_id: str) -> Batch:
         """Return the batch of this name or id; raises PortalError when there is none."""

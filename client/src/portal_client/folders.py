@@ -36,8 +36,10 @@ class UploadReport:
     failures: list[Failure] = field(default_factory=list)
     #: What would be sent, of a run that only looks.
     to_send: list[str] = field(default_factory=list)
-    #: Names in the batch that are on their way from somewhere else.
+    #: Names in the batch that are on their way and not of this folder: from somewhere else, or left over.
     pending: list[str] = field(default_factory=list)
+    #: Names that the batch holds besides; they are sealed with the others.
+    extra: list[str] = field(default_factory=list)
     receipt: Receipt | None = None
 
     @property
@@ -63,7 +65,7 @@ class FolderUpload:
         sources, report = self.found.sources, self.report
         self.plan = make_plan(sources, self.api.files(self.batch.id) if self.batch else ())
         self.digests.load(sources)
-        report.batch, report.pending = self.batch, self.plan.pending
+        report.batch, report.pending, report.extra = self.batch, self.plan.pending, sorted(self.plan.extra)
         report.files = len(sources) + len(self.found.failures)
         report.size = sum(source.size for source in sources)
         report.links, report.devices = self.found.links, self.found.devices

@@ -3,10 +3,10 @@
 import signal
 from types import FrameType
 
-from portal_client.cli import batches, checks, downloads, login, uploads
+from portal_client.cli import batches, checks, downloads, login, seals, uploads
 from portal_client.cli.app import app
 
-__all__ = ["app", "batches", "checks", "downloads", "login", "main", "uploads"]
+__all__ = ["app", "batches", "checks", "downloads", "login", "main", "seals", "uploads"]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

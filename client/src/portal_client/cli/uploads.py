@@ -1,6 +1,7 @@
 """`portal upload`."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,10 @@ from portal_client.cli.display import make_progress, show_failures, show_size
 from portal_client.client import PARALLEL, PATIENCE_SECONDS
 from portal_client.errors import BatchCompleted, BatchSealed, PortalError
 from portal_client.folders import UploadReport
+from portal_client.sources import show_name
+
+#: So many names of a list are shown; `--json` has them all.
+SHOWN_NAMES = 5
 
 
 @app.command()
@@ -53,6 +58,8 @@ def upload(
         elif not quiet:
             _show(report)
         show_failures(report.failures)
+        if report.failures and not (quiet or dry_run or keep_open):
+            _say_what_then(name)
         if report.failures:
             raise typer.Exit(Exit.PARTIAL)
 
@@ -61,6 +68,17 @@ def _name_of(paths: list[Path]) -> str:
     if len(paths) > 1:
         raise typer.BadParameter("Several paths need a name for their batch: --batch NAME.")
     return paths[0].resolve().name or "everything"
+
+
+def _say_what_then(name: str) -> None:
+    seal = shlex.join(["portal", "seal", "--", name] if name.startswith("-") else ["portal", "seal", name])
+    text = f"Not sealed, since not all is stored. Run it again, or seal what there is: {seal}"
+    screen.print(text, soft_wrap=True, markup=False, emoji=False)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(map(show_name, names[:SHOWN_NAMES])) + more
 
 
 def _say_how_far(report: UploadReport) -> None:
@@ -90,6 +108,9 @@ def _show(report: UploadReport) -> None:
     if report.links or report.devices:
         typer.echo(f"Passed over: {report.links:,} links, {report.devices:,} devices and pipes.")
     if report.pending:
-        typer.echo(f"Not sealed: {len(report.pending):,} files are on their way from somewhere else.")
+        typer.echo(f"Not sealed: {len(report.pending):,} other files are on their way: {_some(report.pending)}.")
+        typer.echo("If nobody sends them any more: portal seal --give-up.")
+    if report.extra:
+        typer.echo(f"The batch holds {len(report.extra):,} files that are not here: {_some(report.extra)}.")
     if report.receipt:
         typer.echo(f"Sealed and complete. SHA-256 of its manifest: {report.receipt.manifest_sha256}")
