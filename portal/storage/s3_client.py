@@ -24,7 +24,7 @@ CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 30, 4
 GONE = ("NoSuchKey", "NoSuchUpload")
 #: The answer to HEAD has no text, only its status.
 GONE_HEAD = (*GONE, "404", "NotFound")
-REFUSED = ("AccessDenied", "403", "Forbidden", "AllAccessDisabled")
+REFUSED, REFUSED_HEAD = ("AccessDenied", "AllAccessDisabled"), ("403", "Forbidden")
 FULL = ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "InsufficientCapacity", "507")
 SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
 
@@ -33,10 +33,16 @@ def parse_url(url):
     """Return `(bucket, prefix, options)` of `s3://bucket/prefix?endpoint_url=…&region=…`; refuses everything else."""
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    unknown = set(options) - set(OPTIONS)
-    if parts.scheme != "s3" or not BUCKET.fullmatch(parts.netloc) or parts.fragment or unknown:
+    wrong = None
+    if parts.scheme != "s3" or parts.fragment:
+        wrong = "it is no such URL"
+    elif not BUCKET.fullmatch(parts.netloc):
+        wrong = "a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens"
+    elif set(options) - set(OPTIONS):
+        wrong = f"its only options are {', '.join(OPTIONS)}"
+    if wrong:
         # A URL may hold a password by mistake, so it is not repeated.
-        raise StorageMisconfigured("PORTAL_STORAGE_URL must be s3://bucket/prefix?endpoint_url=…&region=… .")
+        raise StorageMisconfigured(f"PORTAL_STORAGE_URL must be s3://bucket/prefix?endpoint_url=…&region=…: {wrong}.")
     return parts.netloc, unquote(parts.path).strip("/"), {name: text for name, text in options.items() if text}
 
 
@@ -121,6 +127,10 @@ def _translate(error, doing, action):
         return StorageUnavailable(f"Could not {doing}: the bucket does not exist.")
     if code in SKEWED:
         return StorageUnavailable(f"Could not {doing}: the clock of this machine is wrong ({code}).")
+    if code in REFUSED_HEAD:
+        return StorageUnavailable(
+            f"Could not {doing}: the permission {action} is missing, or the credentials are wrong."
+        )
     if code in REFUSED:
         return StorageUnavailable(f"Could not {doing}: the permission {action} is missing.")
     return StorageUnavailable(f"Could not {doing}: the store says {code}.")

@@ -7,6 +7,7 @@ from django.utils.http import content_disposition_header
 
 from portal.exceptions import BadRange, StorageUnavailable
 from portal.services.files import open_content
+from portal.services.space import storage_errors
 from portal.storage import get_storage
 from portal.transfer.auth import identify
 from portal.transfer.conditions import names_tag, parse_range, range_applies
@@ -55,10 +56,15 @@ async def _answer(exchange, jobs, content):
     if span:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{content.size}"
     headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(end - start)}
+    next_block = _reader(jobs, content.stored, start, start if exchange.method == "HEAD" else end)
+    # Before the status: what cannot be read at all is an error with a code, and no answer that breaks off.
+    blocks = [await next_block()]
     await exchange.start(206 if span else 200, headers)
-    if exchange.method == "HEAD" or start == end:
-        return await exchange.send_body(b"", more=False)
-    await send_blocks(exchange, _reader(jobs, content.stored, start, end))
+
+    async def first_and_next():
+        return blocks.pop() if blocks else await next_block()
+
+    await send_blocks(exchange, first_and_next)
 
 
 def _wanted_range(exchange, size, tag):
@@ -80,13 +86,18 @@ def _reader(jobs, stored, start, end):
         nonlocal offset
         if offset == end:
             return b""
-        block = await jobs.run_io(stored.read, offset, min(BLOCK_BYTES, end - offset))
+        block = await jobs.run_io(_read_block, stored, offset, min(BLOCK_BYTES, end - offset))
         if not block:
             raise StorageUnavailable("The bytes of this file end early.")
         offset += len(block)
         return block
 
     return next_block
+
+
+def _read_block(stored, offset, length):
+    with storage_errors():
+        return stored.read(offset, length)
 
 
 def _headers(exchange, content):

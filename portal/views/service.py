@@ -74,7 +74,7 @@ class Readyz(Public):
         if checks["worker"] == SILENT:
             advice = [*advice, f"No worker was heard of for {SILENT_SECONDS} seconds: see to run_worker."]
         members = {"status": "ok" if ready else "unavailable", "checks": checks, "advice": advice}
-        return Response(members, status=200 if ready else 503)
+        return Response(members, status=200 if ready else 503, headers={} if ready else {"Retry-After": "5"})
 
 
 def _database():

@@ -54,10 +54,27 @@ def test_two_storages_of_one_kind_are_refused(tmp_path, use_url):
 
 @pytest.mark.parametrize(
     "url",
-    ["s3://", "s3://ab/x", "s3://Bucket/x", "s3://bucket/x?endpoint=y", "s3://bucket/x#y", "s3://k:s@bucket/x"],
+    [
+        *["s3://", "s3://ab/x", "s3://Bucket/x", "s3://bucket/x?endpoint=y", "s3://bucket/x#y"],
+        "s3://k:s@bucket/x?k:s=1",
+    ],
 )
 def test_an_s3_url_of_another_form_is_refused_without_repeating_it(use_url, url):
     use_url(url)
     with pytest.raises(StorageMisconfigured, match="s3://bucket/prefix") as caught:
         get_storage()
     assert "k:s" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("s3://ab/x", "3 to 63"),
+        ("s3://abc/x?endpoint=y", "options are endpoint_url, region"),
+        ("s3://abc/x#y", "no such URL"),
+    ],
+)
+def test_what_is_wrong_with_an_s3_url_is_said(use_url, url, words):
+    use_url(url)
+    with pytest.raises(StorageMisconfigured, match=words):
+        get_storage()

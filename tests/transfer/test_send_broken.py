@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.storage import get_storage
-from portal.transfer import stream
+from portal.storage import StorageUnavailable, get_storage
+from portal.transfer import send, stream
 from tests.api import Api, expect
 from tests.patience import wait_until
 from tests.raw import RawClient
@@ -103,12 +103,12 @@ def test_a_client_that_stops_reading_is_given_up(transactional_db, ann, monkeypa
     file = store_file(ann, get_storage(), pattern(1000))
     wire = Wire("GET", f"/files/{file.pk}/content", token=make_token(ann), body=b"")
 
-    async def send(message):
+    async def take(message):
         wire.messages.append(message)
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
-    wire.send = send
+    wire.send = take
     with own_thread_pools(monkeypatch):
         asyncio.run(asyncio.wait_for(wire.run(), 10))
     assert wire.status == 200
@@ -117,10 +117,28 @@ def test_a_client_that_stops_reading_is_given_up(transactional_db, ann, monkeypa
 
 
 def test_bytes_that_vanish_in_mid_download_break_the_answer_off(transactional_db, ann, monkeypatch, caplog):
+    monkeypatch.setattr(send, "BLOCK_BYTES", 400)
     file = store_file(ann, get_storage(), pattern(1000))
-    monkeypatch.setattr("portal.storage.ranges.LocalObject.read", lambda *_: b"")
+    monkeypatch.setattr("portal.storage.ranges.LocalObject.read", lambda _, offset, size: pattern(1000)[:400][offset:])
     with own_thread_pools(monkeypatch):
         wire = asyncio.run(Wire("GET", f"/files/{file.pk}/content", token=make_token(ann), body=b"").run())
     assert wire.status == 200
     assert not wire.ended, "an answer that ends would look whole"
     assert "answer broke off" in caplog.text
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 503), ("HEAD", 200)])
+def test_bytes_that_cannot_be_read_at_all_are_no_answer_that_breaks_off(
+    transactional_db, ann, monkeypatch, caplog, method, status
+):
+    """As with a store that tells an object's size and refuses its bytes."""
+    file = store_file(ann, get_storage(), pattern(1000))
+
+    def refuse(*_):
+        raise StorageUnavailable("The store refuses.")
+
+    monkeypatch.setattr("portal.storage.ranges.LocalObject.read", refuse)
+    with own_thread_pools(monkeypatch):
+        wire = asyncio.run(Wire(method, f"/files/{file.pk}/content", token=make_token(ann), body=b"").run())
+    assert (wire.status, wire.ended) == (status, True)
+    assert "answer broke off" not in caplog.text

@@ -45,6 +45,7 @@ def test_a_database_that_does_not_answer_is_not_ready_but_lives(client, db, monk
         patch.setattr(service.connection, "cursor", fail)
         response = client.get("/readyz")
     assert response.status_code == 503
+    assert response.headers["Retry-After"] == "5"
     assert response.json()["status"] == "unavailable"
     assert response.json()["checks"]["database"] == "does not answer"
     assert client.get("/healthz").json() == {"status": "ok"}
