@@ -34,7 +34,9 @@ def main():
     except (DatabaseError, InterfaceError) as error:
         if "--traceback" in sys.argv or not _is_unusable(error):
             raise
-        sys.exit(f"The database cannot be used: {' '.join(str(error).split())}. Has it been migrated?")
+        text = " ".join(str(error).split())
+        untold = isinstance(error, ProgrammingError) or text.startswith("no such table")
+        sys.exit(f"The database cannot be used: {text}.{' Run manage.py migrate.' if untold else ''}")
 
 
 def _is_unusable(error):

@@ -150,7 +150,7 @@ class Dispatcher:
             said = outcome.status_code or outcome.error
             logger.warning("event %s was not delivered: %s, now %s", delivery.event_id, said, status)
         if outcome.gone:
-            logger.error("endpoint %s answered 410 and is disabled: %s", delivery.endpoint_id, delivery.endpoint)
+            logger.error("endpoint %s answered 410: it is disabled, and its events wait", delivery.endpoint_id)
 
 
 def _outcome_of(attempt):

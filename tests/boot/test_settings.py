@@ -153,7 +153,7 @@ def test_more_than_there_is_room_or_a_date_for_is_refused(manage, name, value):
         ("postgres://u:hunter2@127.0.0.1:1/x", "refused"),
         ("sqlite:///{folder}/none/at/all", "unable to open"),
         ("sqlite:///{folder}/text", "not a database"),
-        ("sqlite:///{folder}/empty", "no such table"),
+        ("sqlite:///{folder}/empty", "Run manage.py migrate"),
     ],
     ids=["nobody listens", "no folder", "no database", "no tables"],
 )

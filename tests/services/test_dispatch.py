@@ -59,6 +59,14 @@ def test_what_failed_is_counted_and_not_tried_again_at_once(ann, storage, settin
     assert sorted(Delivery.objects.values_list("status", flat=True)) == ["DEAD", "PENDING"]
 
 
+def test_an_endpoint_that_is_gone_is_named_in_the_log(ann, storage, caplog):
+    store_file(ann, storage)
+    dispatcher(MemoryRunner(lambda target, message: Outcome(status_code=410))).run_once()
+    endpoint = Endpoint.objects.get()
+    assert endpoint.status == Endpoint.Status.DISABLED
+    assert f"endpoint {endpoint.pk} answered 410" in caplog.text
+
+
 def test_the_same_event_is_the_same_message_at_each_attempt(ann, storage, settings):
     settings.PORTAL_OUTBOX_BASE_DELAY_SECONDS = 0
     store_file(ann, storage)
