@@ -1,9 +1,11 @@
 """The command `portal`: what it prints, how it ends, what it keeps."""
 
+import errno
 import json
 import secrets
 import stat
 import uuid
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -66,6 +68,33 @@ def test_a_folder_goes_up_is_verified_and_comes_back(portal, folder, name, ann_a
     assert "9 of 9 files fetched" in done.stdout
     assert portal("verify", name, tmp_path / "copy").exit_code == Exit.DONE
     assert "9 were there" in portal("download", name, "--into", tmp_path / "copy").stdout
+
+
+def test_a_download_tells_what_is_not_stored_yet(portal, folder, name, ann_api, client, tmp_path):
+    portal("upload", folder, "--batch", name, "--keep-open")
+    ann_api.open_session(5, batch_id=client.find_batch(name).id, path="on its way")
+    done = portal("download", name, "--into", tmp_path / "copy")
+    assert (done.exit_code, "9 of 9 files fetched" in done.stdout) == (Exit.PARTIAL, True)
+    assert "1 files of the batch are not stored: 1 pending, 0 failed." in done.stderr
+    done = portal("download", name, "--into", tmp_path / "copy", "--json")
+    members = json.loads(done.stdout)
+    assert (done.exit_code, members["pending"], members["failed"]) == (Exit.PARTIAL, 1, 0)
+    assert (members["already"], members["complete"]) == (9, False)
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(portal, folder, name, tmp_path, monkeypatch):
+    portal("upload", folder, "--batch", name)
+
+    def locked(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    done = portal("download", name, "--into", folder / "large.bin")
+    expected = f"No folder can be made at {folder / 'large.bin'}: File exists.\n"
+    assert (done.exit_code, done.stdout, done.stderr) == (Exit.FAILED, "", expected)
+    monkeypatch.setattr(Path, "mkdir", locked)
+    done = portal("download", name, "--into", tmp_path / "locked/below")
+    expected = f"No folder can be made at {tmp_path / 'locked/below'}: Permission denied.\n"
+    assert (done.exit_code, done.stdout, done.stderr) == (Exit.FAILED, "", expected)
 
 
 def test_what_the_portal_knows_is_said_apart(portal, folder, name, monkeypatch):

@@ -2,6 +2,8 @@
 
 import errno
 import secrets
+import time
+from dataclasses import replace
 
 import pytest
 from urllib3.exceptions import ProtocolError
@@ -19,9 +21,9 @@ FILES = some_files(12) | {"sub/large.bin": pattern(3 * MIB), "empty": b""}
 
 @pytest.fixture
 def name(client, tmp_path):
-    """A batch of these files."""
+    """A batch of these files, to which more may come."""
     name = f"batch {secrets.token_hex(4)}"
-    client.upload_folder(make_tree(tmp_path / "folder", FILES), name)
+    client.upload_folder(make_tree(tmp_path / "folder", FILES), name, seal=False)
     return name
 
 
@@ -137,6 +139,107 @@ def test_a_place_that_one_file_cannot_have_is_no_reason_to_stop(client, name, tm
     report = client.download_batch(name, tmp_path / "copy")
     assert [(failure.path, failure.code) for failure in report.failures] == [("sub/large.bin", "unwritable")]
     assert report.fetched == len(FILES) - 1
+
+
+def listed_with(monkeypatch, client, **members):
+    """Have the portal list every file with other members than it has."""
+    files = client.files
+    monkeypatch.setattr(
+        client, "files", lambda *given, **named: (replace(f, **members) for f in files(*given, **named))
+    )
+
+
+@pytest.mark.parametrize("file_id", ["x/../../outside/victim", "../outside/victim", "", "{0}", 5, None])
+def test_an_id_that_is_none_leads_nowhere(client, name, tmp_path, monkeypatch, file_id):
+    make_tree(tmp_path, {"outside/victim.part": b"precious", "copy/sub/.portal-x/in the way": b""})
+    before = contents(tmp_path)
+    listed_with(monkeypatch, client, id=file_id)
+    report = client.download_batch(name, tmp_path / "copy")
+    assert {failure.code for failure in report.failures} == {"corrupt"}
+    assert (len(report.failures), report.fetched_bytes) == (len(FILES), 0)
+    assert contents(tmp_path) == before
+
+
+def test_behind_a_link_that_leads_out_no_folder_is_made(client, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy/lnk").symlink_to(tmp_path / "outside")
+    (tmp_path / "copy/nowhere").symlink_to(tmp_path / "outside/not there")
+    download = Download(client, None, tmp_path / "copy", digests=None, progress=None)
+    for path in ("lnk/in/file", "nowhere/in/file"):
+        with pytest.raises(Corrupt):
+            download._place(path)
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.fixture
+def large(client, name, monkeypatch):
+    """The large file, the only one that the portal lists from now on."""
+    (large,) = [file for file in client.files(client.find_batch(name).id) if file.path == "sub/large.bin"]
+    monkeypatch.setattr(client, "files", lambda *_, **__: iter([large]))
+    return large
+
+
+@pytest.mark.parametrize(("size", "blocks"), [(4, 1), (MIB, 5), (MIB + 4, 5)])
+def test_more_than_was_declared_is_neither_read_on_nor_written(client, large, tmp_path, monkeypatch, size, blocks):
+    monkeypatch.setattr(client, "files", lambda *_, **__: iter([replace(large, size_bytes=size)]))
+    opened, read = client.transport.open, []
+
+    def counted(path, headers):
+        response = opened(path, headers)
+        stream = response.stream
+        response.stream = lambda *given, **named: (read.append(block) or block for block in stream(*given, **named))
+        return response
+
+    monkeypatch.setattr(client.transport, "open", counted)
+    report = client.download_batch(large.batch_id, tmp_path / "copy")
+    assert [failure.detail for failure in report.failures] == [f"More came than its {size:,} bytes."]
+    assert report.fetched_bytes <= size
+    assert len(read) == blocks
+    assert contents(tmp_path / "copy") == {}
+
+
+@pytest.mark.parametrize("have", [0, MIB])
+def test_answers_without_a_byte_are_tried_again_as_those_that_break_off(client, large, tmp_path, monkeypatch, have):
+    make_tree(tmp_path / "copy", {f"sub/.portal-{large.id}.part": FILES["sub/large.bin"][:have]})
+    opened, asked, began = client.transport.open, [], time.monotonic()
+
+    def empty(path, headers):
+        asked.append(headers.get("Range"))
+        if time.monotonic() > began + 5:
+            pytest.fail("it asks for ever")
+        response = opened(path, headers)
+        response.stream = lambda *_, **__: iter(())
+        return response
+
+    monkeypatch.setattr(client.transport, "open", empty)
+    client.transport.patience = 1.0
+    with pytest.raises(Unreachable, match=r"ended [\d,]+ bytes early"):
+        client.download_batch(large.batch_id, tmp_path / "copy")
+    assert 1 < len(asked) < 20
+    assert set(asked) == {f"bytes={have}-" if have else None}
+
+
+def test_what_the_batch_has_not_stored_is_counted(client, name, ann_api, tmp_path):
+    batch = client.find_batch(name)
+    assert client.download_batch(name, tmp_path / "copy").complete
+    ann_api.post(f"/batches/{batch.id}/files", {"files": [{"path": "declared", "total_size_bytes": 1}]})
+    ann_api.open_session(5, batch_id=batch.id, path="on its way")
+    client.abort(ann_api.open_session(5, batch_id=batch.id, path="given up")["session_id"])
+    report = client.download_batch(name, tmp_path / "copy")
+    assert (report.already, report.pending, report.failed, report.complete) == (len(FILES), 2, 1, False)
+
+
+def test_what_is_stored_after_the_list_was_read_is_not_here_yet(client, name, tmp_path, monkeypatch):
+    files = client.files
+
+    def listed(*given, **named):
+        yield from list(files(*given, **named))
+        client.upload_file(make_tree(tmp_path, {"late": b"late"}) / "late", name)
+
+    monkeypatch.setattr(client, "files", listed)
+    report = client.download_batch(name, tmp_path / "copy")
+    assert (report.pending, report.failed, report.complete) == (1, 0, False)
 
 
 def test_a_list_that_breaks_off_is_no_success(client, name, tmp_path, monkeypatch):

@@ -78,7 +78,7 @@ class PortalClient(Api):
         self, path: str | os.PathLike[str], batch: str | None = None, *, progress: Progress | None = None
     ) -> File:
         """Store one file, in the batch of this name or id if one is given, and return it; raises what prevents it."""
-        sources = find_sources([path]).sources
+        sources = [] if Path(path).is_dir() else find_sources([path]).sources
         if len(sources) != 1:
             raise PortalError(f"{path} is not a file that can be taken.")
         source = sources[0]
@@ -121,6 +121,7 @@ class PortalClient(Api):
         """Fetch the stored files of the batch of this name or id into a folder, each checked by its SHA-256.
 
         What is there already is not fetched again; a file with other bytes is never touched, but told in `failures`.
+        `pending` and `failed` count what the batch has not stored; `complete` is whether all of it is here.
         """
         download = Download(
             self,
