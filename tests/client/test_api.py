@@ -32,7 +32,8 @@ def test_files_of_a_batch_are_read_to_their_end(client, tmp_path, monkeypatch):
 def test_a_batch_is_found_by_name_or_id_and_the_newest_of_a_name(client):
     name = secrets.token_hex(8)
     assert client.find_batch(name) is None
-    assert client.find_batch(NOBODY) is None
+    with pytest.raises(errors.PortalError, match=f"There is no batch '{NOBODY}'"):
+        client.find_batch(NOBODY)  # an id is no name
     first = client.create_batch(name)
     second = client.create_batch(name)
     assert client.find_batch(name) == second
