@@ -28,7 +28,8 @@ MANY_SECONDS = 20
 #: So many of them are recorded together, and held open until then.
 GROUP = 64
 _slots = threading.BoundedSemaphore(2)
-_waiters = threading.BoundedSemaphore(4)
+#: Of the threads that a process has for its database, some are left to those who do not wait.
+_waiters = threading.BoundedSemaphore(6)
 
 
 def finalize_session(session, *, storage):

@@ -4,6 +4,7 @@ import hashlib
 from contextlib import suppress
 from heapq import merge
 
+from django.db.models import Case, F, When
 from django.db.models.functions import Now
 
 from portal.exceptions import BatchNotComplete, StatusConflict
@@ -16,6 +17,8 @@ RECEIPT_FIELDS = (
 ).split()
 #: Files read at a time, and bytes given out at a time: memory does not grow with the batch.
 ROWS, BLOCK_BYTES, BLOCKS = 1000, 64 * 2**10, 10
+#: What a file has or will have when it comes as it was declared.
+PROMISED_SHA256 = Case(When(status=IngestFile.Status.STORED, then=F("sha256")), default=F("declared_sha256"))
 #: How coreutils writes a name with one of these in it, after a backslash at the start of the line.
 ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 
@@ -59,16 +62,21 @@ def refuse_incomplete(batch):
         raise BatchNotComplete
 
 
-def digest_manifest(batch):
-    """Return the SHA-256 of the manifest of what is STORED now; one pass over the rows."""
+def digest_manifest(batch, *, promised=False):
+    """Return the SHA-256 of the manifest of what is STORED now; one pass over the rows.
+
+    With `promised`, of what will be STORED when all that is on its way has come as it was declared.
+    """
     digest = hashlib.sha256()
-    for block in read_manifest(batch):
+    for block in read_manifest(batch, promised=promised):
         digest.update(block)
     return digest.hexdigest()
 
 
-def read_manifest(batch):
+def read_manifest(batch, *, promised=False):
     """Yield the manifest in blocks of bytes: `<sha256>  <path>` for each STORED file, bytewise by path.
+
+    With `promised`, files on their way are in it with the SHA-256 that was declared, or none, which no digest has.
 
     A file without a path is listed as `<file id>/<safe name>`. Lines are those of coreutils' `sha256sum`. Raises
     StatusConflict when the files of a completed batch are being deleted meanwhile: asked again, it is all there.
@@ -77,9 +85,12 @@ def read_manifest(batch):
         for text in batch.manifest_blocks.order_by("number").values_list("text", flat=True).iterator(BLOCKS):
             yield text.encode()
         return
-    stored = batch.files.filter(status=IngestFile.Status.STORED)
+    if promised:
+        files, known = batch.files.exclude(status=IngestFile.Status.FAILED), PROMISED_SHA256
+    else:
+        files, known = batch.files.filter(status=IngestFile.Status.STORED), F("sha256")
     block = bytearray()
-    for name, sha256 in merge(_with_path(stored), _without_path(stored)):
+    for name, sha256 in merge(_with_path(files, known), _without_path(files, known)):
         block += manifest_line(name.decode(), sha256)
         if len(block) >= BLOCK_BYTES:
             _refuse_deleted(batch)
@@ -109,19 +120,19 @@ def safe_name(filename):
     return "_" if name in (".", "..") else name
 
 
-def _with_path(stored):
+def _with_path(files, known):
     """Yield `(path in bytes, sha256)` in bytewise order, each block of rows by a query of its own."""
     last = ""
-    while rows := list(stored.filter(path__gt=last).order_by("path").values_list("path", "sha256")[:ROWS]):
+    while rows := list(files.filter(path__gt=last).order_by("path").values_list("path", known)[:ROWS]):
         for path, sha256 in rows:
             yield path.encode(), sha256
         last = rows[-1][0]
 
 
-def _without_path(stored):
-    rest, last = stored.filter(path__isnull=True).order_by("id"), None
+def _without_path(files, known):
+    rest, last = files.filter(path__isnull=True).order_by("id"), None
     while rows := list(
-        (rest.filter(pk__gt=last) if last else rest).values_list("pk", "original_filename", "sha256")[:ROWS]
+        (rest.filter(pk__gt=last) if last else rest).values_list("pk", "original_filename", known)[:ROWS]
     ):
         for pk, filename, sha256 in rows:
             yield f"{pk}/{safe_name(filename)}".encode(), sha256

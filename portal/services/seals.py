@@ -16,7 +16,8 @@ def seal_batch(batch, *, expected_files=None, manifest_sha256=None):
     """Seal `batch` if it has what is expected; sealing a sealed one again changes nothing.
 
     `expected_files` is by default what the batch was made with, which is not asked for again once that has completed
-    it; `manifest_sha256` is the digest of its manifest.
+    it; `manifest_sha256` is the digest of its manifest, in which files on their way stand with the SHA-256 that was
+    declared for them. One that has none has no place in any manifest yet.
     Raises SealMismatch, BatchCancelled, and StatusConflict when files keep ending meanwhile.
     """
     for _ in range(TRIES):
@@ -46,10 +47,11 @@ def _compare(batch, expected, manifest_sha256):
             raise _mismatch(batch, expected)
         unchanged["total_files"] = expected
     if manifest_sha256 is not None:
-        found = digest_manifest(batch)
+        # Files on their way count as they were declared: what they will be is what the receipt will list.
+        found = digest_manifest(batch, promised=True)
         if found != manifest_sha256:
             raise _mismatch(batch, batch.total_files, manifest_sha256=found)
-        unchanged |= {"total_files": batch.total_files, "stored_count": batch.stored_count}
+        unchanged |= {name: getattr(batch, name) for name in ("total_files", "failed_count", "total_bytes")}
     return unchanged
 
 

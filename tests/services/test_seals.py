@@ -1,12 +1,14 @@
 """Seal: no file joins any more, what was expected is there, and a batch with nothing pending is completed once."""
 
+import hashlib
+
 import pytest
 
-from portal.exceptions import BatchCancelled, BatchSealed, SealMismatch
+from portal.exceptions import BatchCancelled, BatchSealed, SealMismatch, Sha256Mismatch
 from portal.models import OutboxEvent
 from portal.services.files import delete_file
 from portal.services.finalize import finalize_session
-from portal.services.receipts import digest_manifest
+from portal.services.receipts import digest_manifest, get_receipt
 from portal.services.seals import seal_batch
 from portal.services.sessions import abort_session
 from tests.samples import make_batch, open_session, ready_session, store_file
@@ -119,6 +121,39 @@ def test_a_manifest_seals_only_what_it_lists(ann, storage):
     found = refused.value.extra["manifest_sha256"]
     assert found != listed
     assert seal(batch, manifest_sha256=found).sealed_at is not None
+
+
+def lines(*files):
+    """Return the digest of the manifest of these `(path, data)`."""
+    manifest = "".join(f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in files)
+    return hashlib.sha256(manifest.encode()).hexdigest()
+
+
+def test_what_is_on_its_way_is_in_the_manifest_as_it_was_declared(ann, storage):
+    batch = make_batch(ann)
+    store_file(ann, storage, b"one", batch=batch, path="a")
+    sessions = [
+        ready_session(ann, storage, b"two", batch=batch, path="b", sha256=hashlib.sha256(b"two").hexdigest()),
+        ready_session(ann, storage, b"four", batch=batch, path="d", sha256=hashlib.sha256(b"five").hexdigest()),
+    ]
+    with pytest.raises(SealMismatch):
+        seal(batch, manifest_sha256=lines(("a", b"one")))
+    with pytest.raises(Sha256Mismatch):
+        finalize_session(sessions.pop(), storage=storage)  # it has failed, and is in no manifest
+    whole = lines(("a", b"one"), ("b", b"two"))
+    assert seal(batch, manifest_sha256=whole).sealed_at is not None
+    finalize_session(*sessions, storage=storage)
+    batch.refresh_from_db()
+    assert get_receipt(batch)["manifest_sha256"] == whole
+
+
+def test_a_file_on_its_way_without_a_digest_is_in_no_manifest(ann, storage):
+    batch = make_batch(ann)
+    store_file(ann, storage, b"one", batch=batch, path="a")
+    ready_session(ann, storage, b"two", batch=batch, path="b")
+    for manifest in (lines(("a", b"one")), lines(("a", b"one"), ("b", b"two"))):
+        with pytest.raises(SealMismatch):
+            seal(batch, manifest_sha256=manifest)
 
 
 def test_a_cancelled_batch_is_not_sealed(ann):

@@ -37,7 +37,7 @@ class BatchRequests(Caller):
             batch = self.model.batches[place]
             there = self.model.count(batch)["total_files"]
             expected = {None: None, "right": there, "wrong": there + 1}[files]
-            sha256 = digest_for(self.model.manifest(batch).encode(), manifest) or None
+            sha256 = digest_for(self.model.manifest(batch, promised=True).encode(), manifest) or None
             what = partial(batch_calls.seal, batch=place, expected=expected, manifest=sha256)
             body = {"expected_files": expected, "manifest_sha256": sha256}
             self.call(what, "POST", f"{self.batch_url(place)}/seal", body)

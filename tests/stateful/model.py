@@ -146,14 +146,14 @@ class Model:
         for session in self.sessions:
             session.gone = session.gone or session.file is file
 
-    def manifest(self, batch):
-        """Return the manifest of what is STORED in a batch, or was."""
+    def manifest(self, batch, *, promised=False):
+        """Return the manifest of what is STORED in a batch, or was; or of what is `promised` to be in the end."""
         if batch.receipt is not None:
             return batch.receipt
         lines = [
-            (file.path or f"{file.id}/{file.name}", file.sha256)
+            (file.path or f"{file.id}/{file.name}", file.sha256 if file.data is not None else file.declared)
             for file in self.files_of(batch)
-            if file.data is not None
+            if file.data is not None or (promised and file.status != "FAILED")
         ]
         return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(lines, key=lambda line: line[0].encode()))
 
