@@ -111,6 +111,18 @@ def test_a_post_that_makes_something_carries_one_key_over_all_tries(scripted, pa
     assert len(keys) == 1
 
 
+def test_patience_with_a_quota_is_had_once_and_not_for_every_file(scripted, patient):
+    scripted.answers = [problem(429, "quota_exceeded", retry_after=0)]
+    patient.transport.patience = 0.5
+    with pytest.raises(ApiError, match="quota_exceeded"):
+        patient.batch(BATCH["id"])
+    tries = len(scripted.asked)
+    assert tries > 1
+    with pytest.raises(ApiError, match="quota_exceeded"):
+        patient.batch(BATCH["id"])
+    assert len(scripted.asked) == tries + 1
+
+
 def test_what_is_called_off_stops_in_the_midst_of_a_pause(scripted, patient):
     scripted.answers = [problem(503, "server_busy", retry_after=4)]
     patient.transport.stop.set()

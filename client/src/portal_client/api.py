@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 from portal_client.bodies import Body, Sent
-from portal_client.errors import NotFound, PortalError
+from portal_client.errors import BadAnswer, NotFound, PortalError
 from portal_client.lists import Lists
-from portal_client.members import Batch, File, Limits, Receipt, Session, SignedPart
+from portal_client.members import Batch, File, Limits, Receipt, Results, Session, SignedPart, SignedParts
 
 
 def is_id(text: str) -> bool:
@@ -85,7 +85,8 @@ class Api(Lists):
     def file_at(self, batch_id: str, path: str) -> File | None:
         """Return the file of this path in a batch, or None; one request, however many files there are."""
         page = next(self.pages(f"/batches/{batch_id}/files", path_prefix=path, limit=1))
-        return File.read(page[0]) if page and page[0]["path"] == path else None
+        file = File.read(page[0]) if page else None
+        return file if file and file.path == path else None
 
     def delete_file(self, file_id: str) -> None:
         """Remove a file and its bytes."""
@@ -98,7 +99,9 @@ class Api(Lists):
         """
         entries = [{"path": path, "total_size_bytes": size, "sha256": sha256} for path, size, sha256 in files]
         answer = self.transport.call("POST", f"/batches/{batch_id}/files", content={"files": entries}, headers=_once())
-        results: list[dict[str, Any]] = answer.members["results"]
+        results = Results.read(answer.members).results
+        if len(results) != len(entries):
+            raise BadAnswer("The answer is not that of a portal: it has another number of results.")
         return results
 
     def put_file(self, batch_id: str, path: str, body: Body, *, sent: Sent | None = None) -> File:
@@ -111,8 +114,7 @@ class Api(Lists):
         """Store the members of a tar in one request; return the result of each, in order."""
         headers = {"Content-Type": "application/x-tar"}
         answer = self.transport.call("POST", f"/batches/{batch_id}/files", body=archive, headers=headers)
-        results: list[dict[str, Any]] = answer.members["results"]
-        return results
+        return Results.read(answer.members).results
 
     # Sessions
 
@@ -163,13 +165,12 @@ class Api(Lists):
         Raises PresignUnsupported where the portal keeps its bytes itself.
         """
         answer = self.transport.call("POST", f"/uploads/sessions/{session_id}/presign", content={"parts": list(ranges)})
-        return [SignedPart.read(part) for part in answer.members["parts"]]
+        return [SignedPart.read(part) for part in SignedParts.read(answer.members).parts]
 
     def complete_part(self, session_id: str, number: int, etag: str | None = None) -> None:
         """Put a part on record that was sent past the portal."""
         content = {"etag": etag} if etag else {}
         self.transport.call("POST", f"/uploads/sessions/{session_id}/parts/{number}/complete", content=content)
 
-    def _get(self, path: str) -> dict[str, Any]:
-        members: dict[str, Any] = self.transport.call("GET", path).members
-        return members
+    def _get(self, path: str) -> Any:
+        return self.transport.call("GET", path).members

@@ -97,11 +97,11 @@ def _take(sender: "Sender", source: Source, sha256: str, result: dict[str, Any] 
 
     To remove them takes the scope `delete`; without it, the file has failed.
     """
-    if not result or result["status"] != "STORED":
+    if not result or result.get("status") != "STORED":
         return False
-    if result["sha256"] != sha256:
+    if result.get("sha256") != sha256:
         try:
-            sender.api.delete_file(result["file_id"])
+            sender.api.delete_file(result.get("file_id", ""))
         except InsufficientScope:
             detail = "The portal stored other bytes than were sent, and this token may not delete them."
             sender.failed(Failure(source.path, "corrupt", detail))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from portal_client.errors import Stopped
 
 Job = Callable[[], None]
+#: How long jobs that were called off by Ctrl-C are waited for: one that hangs in a request may do so for minutes.
+GRACE_SECONDS = 2.0
 
 
 class Crew:
@@ -20,27 +22,25 @@ class Crew:
         self._changed = threading.Condition()
         self._front: deque[Job] = deque()
         self._rest: Iterator[Job] = iter(())
-        self._busy = 0
+        self._busy = self._hands = 0
         self._error: BaseException | None = None
 
     def run(self, jobs: Iterable[Job]) -> None:
         """Return when `jobs`, and all that they put in front, are done.
 
-        On KeyboardInterrupt the jobs are called off by `stop`, and it is raised once they have ended.
+        On KeyboardInterrupt the jobs are called off by `stop`, and it is raised once they have ended, or soon at least.
         """
-        self._rest, self._error = iter(jobs), None
+        self._rest, self._error, self._hands = iter(jobs), None, self._size
         threads = [
             threading.Thread(target=self._work, name=f"portal-{number}", daemon=True) for number in range(self._size)
         ]
         for thread in threads:
             thread.start()
         try:
-            for thread in threads:
-                thread.join()
+            self._wait(None)
         except KeyboardInterrupt:
             self._stop.set()
-            for thread in threads:
-                thread.join()
+            self._wait(GRACE_SECONDS)
             raise
         if self._error:
             raise self._error
@@ -51,7 +51,18 @@ class Crew:
             self._front.extendleft(reversed(list(jobs)))
             self._changed.notify_all()
 
+    def _wait(self, seconds: float | None) -> None:
+        # Not by join: in Python 3.11, one that Ctrl-C interrupts takes its thread for ended from then on.
+        with self._changed:
+            self._changed.wait_for(lambda: not self._hands, seconds)
+
     def _work(self) -> None:
+        self._do_jobs()
+        with self._changed:
+            self._hands -= 1
+            self._changed.notify_all()
+
+    def _do_jobs(self) -> None:
         while (job := self._next()) is not None:
             try:
                 job()

@@ -16,15 +16,27 @@ FATAL_CODES = frozenset(
 
 
 class PortalError(Exception):
-    """Root of all that this package raises."""
+    """Root of all that this package raises; `code` is the portal's, or one of ours."""
+
+    code: str = "failed"
 
 
 class Unreachable(PortalError):
     """No usable answer came for as long as the client's patience lasts."""
 
+    code = "unreachable"
+
 
 class Stopped(PortalError):
     """The work was called off; what has been stored stays stored, and running it again goes on."""
+
+    code = "stopped"
+
+
+class BadAnswer(PortalError):
+    """What answered with success is no portal, or one that this package does not understand."""
+
+    code = "bad_answer"
 
 
 class SourceFailed(PortalError):
@@ -37,6 +49,8 @@ class SourceFailed(PortalError):
 
 class Corrupt(PortalError):
     """What came back is not what was stored: a download or a receipt with another digest."""
+
+    code = "corrupt"
 
 
 class ApiError(PortalError):
@@ -76,8 +90,9 @@ class ApiError(PortalError):
     @property
     def fatal(self) -> bool:
         """Whether it is not of one file alone; of what would pass, patience has been tried by then."""
-        full = self.code == "quota_exceeded" and self.members.get("quota") == "batch_files"
-        return self.passing or full or self.code in FATAL_CODES
+        if self.code == "quota_exceeded":
+            return self.members.get("quota") == "batch_files"  # of any other, a smaller file may fit
+        return self.passing or self.code in FATAL_CODES
 
 
 class Invalid(ApiError):

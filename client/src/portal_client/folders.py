@@ -127,7 +127,7 @@ class FolderUpload:
                 if error.fatal:
                     raise
                 break  # what is wrong with one of them is told when it is sent
-            met = [one for one, result in zip(lot, results, strict=True) if result["action"] == "stored"]
+            met = [one for one, result in zip(lot, results, strict=True) if result.get("action") == "stored"]
             for source, sha256 in met:
                 sender.stored(source, sha256, sent=False, known=True)
             known.update(source.path for source, _ in met)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from portal_client.members import Batch, File, Session
+from portal_client.members import Batch, File, Page, Session
 from portal_client.transport import Transport
 
 PAGE = 1000
@@ -21,10 +21,10 @@ class Lists:
         asked = urlencode({"limit": PAGE, **{name: value for name, value in query.items() if value is not None}})
         following: str | None = f"{path}?{asked}"
         while following:
-            page = self.transport.call("GET", following).members
-            yield page["results"]
+            page = Page.read(self.transport.call("GET", following).members)
+            yield page.results
             # The address may be another than ours, behind a proxy: the query is what counts.
-            following = f"{path}?{urlsplit(page['next']).query}" if page["next"] else None
+            following = f"{path}?{urlsplit(page.next).query}" if page.next else None
 
     def batches(self, status: str | None = None) -> Iterator[Batch]:
         """Yield one's batches, newest first."""

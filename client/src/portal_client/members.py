@@ -1,24 +1,44 @@
 """What the portal answers, as typed values; members that a newer portal adds are left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
-from typing import Any, Self
+from types import UnionType
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from portal_client.errors import BadAnswer
 
 
 class Members:
     """A value whose fields are members of a JSON object of the same names."""
 
     @classmethod
-    def read(cls, members: Mapping[str, Any]) -> Self:
-        """Return the value of a JSON object."""
-        known = _names(cls)  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in members.items() if name in known})
+    def read(cls, members: Any) -> Self:
+        """Return the value of a JSON object; raises BadAnswer for anything else, wherever it came from."""
+        if not isinstance(members, Mapping):
+            raise BadAnswer("The answer is not that of a portal. Is the address right?")
+        found = {}
+        for name, kinds, required in _kinds(cls):  # type: ignore[arg-type]
+            if name in members or required:
+                found[name] = members.get(name)
+                if not isinstance(found[name], kinds):
+                    raise BadAnswer(f"The answer is not that of a portal: it has no {name!r}. Is the address right?")
+        return cls(**found)
 
 
 @cache
-def _names(kind: type) -> frozenset[str]:
-    return frozenset(each.name for each in fields(kind))
+def _kinds(kind: type) -> list[tuple[str, tuple[type, ...], bool]]:
+    """Return name, types and whether there must be one, of each member."""
+    hints = get_type_hints(kind)
+    return [
+        (each.name, _outer(hints[each.name]), each.default is MISSING and each.default_factory is MISSING)
+        for each in fields(kind)
+    ]
+
+
+def _outer(hint: Any) -> tuple[type, ...]:
+    """Return the types that a value may have, whatever is in it."""
+    return tuple(get_origin(one) or one for one in (get_args(hint) if isinstance(hint, UnionType) else [hint]))
 
 
 @dataclass(frozen=True)
@@ -128,3 +148,25 @@ class SignedPart(Members):
     url: str
     headers: dict[str, str]
     expires_at: str
+
+
+@dataclass(frozen=True)
+class Page(Members):
+    """One page of a list, and the address of the one after it."""
+
+    results: list[Any]
+    next: str | None = None
+
+
+@dataclass(frozen=True)
+class Results(Members):
+    """What became of each of many."""
+
+    results: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class SignedParts(Members):
+    """Where parts may be sent."""
+
+    parts: list[dict[str, Any]]

@@ -5,6 +5,7 @@ import threading
 import time
 
 from portal_client.errors import ApiError, PortalError, Stopped, Unreachable
+from portal_client.waits import Waits, find_reason
 
 FIRST_SECONDS, LONGEST_SECONDS = 0.2, 20.0
 #: How often an answer that may be the line's fault is believed to be.
@@ -17,11 +18,11 @@ class Tries:
     """The tries of one request: `pause` waits before the next, or raises when there is to be none.
 
     Pauses double, with full jitter, so that a crowd that was refused together does not come back together.
-    `patience` are the seconds from the first failure on; `stop` calls a pause off.
+    `patience` are the seconds from the first failure on; `stop` calls a pause off; `waits` hears of it.
     """
 
-    def __init__(self, patience: float, stop: threading.Event) -> None:
-        self.patience, self.stop = patience, stop
+    def __init__(self, patience: float, stop: threading.Event, waits: Waits | None = None) -> None:
+        self.patience, self.stop, self.waits = patience, stop, waits or Waits("the store")
         self.failures, self.doubts = 0, 0
         self._began: float | None = None
 
@@ -34,8 +35,10 @@ class Tries:
             self.doubts += 1
         seconds = self._seconds(error.retry_after if isinstance(error, ApiError) else None)
         left = self._began + self.patience - time.monotonic()
-        if self.doubts >= DOUBTS or seconds > left:
+        if self.doubts >= DOUBTS or seconds > left or self.waits.in_vain(error, self.patience):
+            self.waits.lose(error)
             raise self._last_word(error)
+        self.waits.tell(error, seconds, left, self.failures)
         if self.stop.wait(seconds):
             raise Stopped("The work was called off.")
 
@@ -49,4 +52,4 @@ class Tries:
     def _last_word(self, error: Exception) -> PortalError:
         if isinstance(error, PortalError):
             return error
-        return Unreachable(f"No answer in {self.failures} tries: {error}")
+        return Unreachable(f"No answer from {self.waits.place} in {self.failures} tries ({find_reason(error)}).")

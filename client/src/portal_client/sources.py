@@ -1,5 +1,6 @@
 """The local files that are to be handed over, and how each is called in the batch."""
 
+import errno
 import os
 import stat
 import unicodedata
@@ -11,6 +12,8 @@ from portal_client.bodies import Stamp
 from portal_client.errors import PortalError
 
 MAX_PATH_BYTES = 1024
+#: How the system says that there is nothing of a name.
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 #: One or several files or folders.
 Paths = Iterable[str | os.PathLike[str]]
@@ -53,17 +56,24 @@ def find_sources(paths: Paths, *, follow_links: bool = False) -> Found:
     """Return the files below `paths`, sorted by path.
 
     One folder alone gives paths below it; several, or files, keep their own names before. Links are passed over
-    unless `follow_links`. Raises PortalError for a path that is not there, and when two files would have one path.
+    unless `follow_links`. One that may not be looked at is a failure like any other. Raises PortalError for a path that
+    is not there, and when two files would have one path.
     """
     given = [Path(path).absolute() for path in paths]
     found = Found()
     for place in given:
-        if not place.exists():
-            raise PortalError(f"There is no {place}.")
-        if place.is_dir():
-            _walk(found, str(place), "" if len(given) == 1 else f"{_own_name(place)}/", follow_links, frozenset())
+        try:
+            status = place.stat()
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                raise PortalError(f"There is no {place}.") from error
+            found.failures.append(_unreadable(_own_name(place), error))
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            _walk(found, str(place), "" if len(given) == 1 else f"{_own_name(place)}/", follow_links)
         else:
-            _add(found, _own_name(place), str(place), place.stat())
+            _add(found, _own_name(place), str(place), status)
+    found.failures.sort(key=lambda failure: failure.path)
     found.sources.sort(key=lambda source: source.path.encode())
     for one, other in zip(found.sources, found.sources[1:], strict=False):
         if one.path == other.path:
@@ -75,29 +85,38 @@ def _own_name(place: Path) -> str:
     return place.name if place.name not in ("", "..") else place.resolve().name
 
 
-def _walk(found: Found, folder: str, prefix: str, follow_links: bool, above: frozenset[tuple[int, int]]) -> None:
-    here = Path(folder).stat()
-    if (here.st_dev, here.st_ino) in above:
-        return  # a link that leads back up
-    above |= {(here.st_dev, here.st_ino)}
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
-    except OSError as error:
-        found.failures.append(Failure(show_name(prefix or folder), "unreadable", error.strerror or str(error)))
-        return
-    for entry in entries:
-        if entry.is_symlink() and not follow_links:
-            found.links += 1
-            continue
+def _unreadable(path: str, error: OSError) -> Failure:
+    return Failure(show_name(path), "unreadable", error.strerror or str(error))
+
+
+def _walk(found: Found, top: str, top_prefix: str, follow_links: bool) -> None:
+    # Folders that are still to be looked at wait in a list: any depth will do.
+    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(top, top_prefix, frozenset())]
+    while waiting:
+        folder, prefix, above = waiting.pop()
         try:
-            status = entry.stat(follow_symlinks=follow_links)
+            here = Path(folder).stat()
+            entries = list(os.scandir(folder))
         except OSError as error:
-            found.failures.append(Failure(show_name(prefix + entry.name), "unreadable", error.strerror or str(error)))
+            found.failures.append(_unreadable(prefix or folder, error))
             continue
-        if stat.S_ISDIR(status.st_mode):
-            _walk(found, entry.path, f"{prefix}{entry.name}/", follow_links, above)
-        else:
-            _add(found, prefix + entry.name, entry.path, status)
+        if (here.st_dev, here.st_ino) in above:
+            continue  # a link that leads back up
+        if follow_links:
+            above |= {(here.st_dev, here.st_ino)}
+        for entry in entries:
+            if entry.is_symlink() and not follow_links:
+                found.links += 1
+                continue
+            try:
+                status = entry.stat(follow_symlinks=follow_links)
+            except OSError as error:
+                found.failures.append(_unreadable(prefix + entry.name, error))
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append((entry.path, f"{prefix}{entry.name}/", above))
+            else:
+                _add(found, prefix + entry.name, entry.path, status)
 
 
 def _add(found: Found, path: str, file: str, status: os.stat_result) -> None:

@@ -11,15 +11,19 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError
 
+from portal_client import __version__
+from portal_client.addresses import clean_token, split_address
 from portal_client.answers import Answer, make_error
 from portal_client.bodies import BLOCK_BYTES, Body, Bytes, Outgoing, Sent
 from portal_client.errors import PortalError, Stopped
 from portal_client.retries import Tries
+from portal_client.waits import Waits
 
+#: A portal that is silent is waited for no longer than patience lasts, but as long as a connection may take.
 CONNECT_SECONDS, READ_SECONDS = 15.0, 120.0
 #: The most patience with a store that is not the portal.
 ELSEWHERE_SECONDS = 30.0
-AGENT = f"portal-client/0.1 Python/{platform.python_version()}"
+AGENT = f"portal-client/{__version__} Python/{platform.python_version()}"
 
 
 class Transport:
@@ -30,15 +34,15 @@ class Transport:
     """
 
     def __init__(self, url: str, token: str, *, connections: int, patience: float) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise PortalError(f"Not the address of a portal: {url!r}; it begins with https:// or http://.")
+        url, token = url.strip(), clean_token(token)
+        parts = split_address(url)
         self.url = url.rstrip("/")
         self.patience = patience
         self.stop = threading.Event()
+        self.waits = Waits(self.url)
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
         self._connections = connections
-        self._pool = self._make_pool(parts.scheme, parts.hostname)
+        self._pool = self._make_pool(parts.scheme, parts.hostname or "")
         self._strangers: dict[str, urllib3.PoolManager] = {}
 
     def _make_pool(self, scheme: str, host: str) -> urllib3.PoolManager:
@@ -46,7 +50,9 @@ class Transport:
             "maxsize": self._connections,
             "block": True,
             "blocksize": BLOCK_BYTES,
-            "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            "timeout": urllib3.Timeout(
+                connect=CONNECT_SECONDS, read=min(READ_SECONDS, max(CONNECT_SECONDS, self.patience))
+            ),
         }
         proxy = urllib.request.getproxies().get(scheme)
         loopback = host in ("localhost", "::1") or host.startswith("127.")
@@ -117,7 +123,7 @@ class Transport:
 
     def tries(self) -> Tries:
         """Return the tries of one more request."""
-        return Tries(self.patience, self.stop)
+        return Tries(self.patience, self.stop, self.waits)
 
     def pause(self, seconds: float) -> None:
         """Wait; raises Stopped when the work is called off meanwhile."""
