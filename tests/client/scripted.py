@@ -6,15 +6,26 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
+#: What a portal answers about nothing, and about what it takes.
+NO_FILES = {"results": [], "next": None}
+LIMITS = {
+    "max_file_size_bytes": 10**9,
+    "chunk_size_bytes": 2**23,
+    "max_parts": 10**4,
+    "max_bulk_files": 1000,
+    "session_ttl_seconds": 3600,
+}
+
 
 @dataclass(frozen=True)
 class Scripted:
-    """One answer; `drop` closes the connection instead."""
+    """One answer; `drop` closes the connection instead, `hang` keeps it open and says nothing."""
 
     status: int = 200
     members: dict = field(default_factory=dict)
     headers: dict = field(default_factory=dict)
     drop: bool = False
+    hang: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class ScriptedServer:
     """A context manager: `answers` are given in order, the last one again and again; `asked` is what came."""
 
     def __init__(self):
-        self.answers, self.asked = [], []
+        self.answers, self.asked, self.over = [], [], threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -42,7 +53,9 @@ class ScriptedServer:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 outer.asked.append(Asked(self.command, self.path, headers, self.rfile.read(length)))
                 answer = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
-                if answer.drop:
+                if answer.hang:
+                    outer.over.wait(60)
+                if answer.drop or answer.hang:
                     self.close_connection = True
                     return
                 body = json.dumps(answer.members).encode()
@@ -66,6 +79,7 @@ class ScriptedServer:
         return self
 
     def __exit__(self, *_):
+        self.over.set()
         self._server.shutdown()
         self._server.server_close()
 

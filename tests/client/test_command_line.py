@@ -8,12 +8,11 @@ import uuid
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from portal_client.cli import app
-from portal_client.cli.app import Exit, Place
+from portal_client.cli.app import Exit
 from portal_client.cli.config import config_file, read_config
 from tests.api import expect
+from tests.client.commands import run
 from tests.client.test_upload_folder import make_unreadable
 from tests.client.trees import digests, make_tree, some_files, stored_files
 from tests.samples import pattern
@@ -24,31 +23,6 @@ MIB = 2**20
 @pytest.fixture
 def name():
     return f"batch {secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A home of this test's own, logged in to nothing."""
-    for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
-    for variable in ("PORTAL_URL", "PORTAL_TOKEN"):
-        monkeypatch.delenv(variable, raising=False)
-    Place.url = None
-
-
-@pytest.fixture
-def portal(home, monkeypatch, ann_api):
-    """Give a function that runs the command as ann; it returns the result, and fails on a traceback."""
-    monkeypatch.setenv("PORTAL_URL", ann_api.url)
-    monkeypatch.setenv("PORTAL_TOKEN", ann_api.token)
-    return run
-
-
-def run(*arguments, stdin=None):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture

@@ -1,67 +1,37 @@
 """The command as a process: Ctrl-C leaves everything resumable, and no terminal means plain lines."""
 
-import contextlib
-import ctypes
 import json
-import os
 import signal
-import subprocess
-import sys
+import time
 
 import pytest
 
 from portal_client.bundles import BUNDLED_BYTES
-from tests.client.scripted import Scripted
+from tests.client.commands import SOURCES
+from tests.client.scripted import LIMITS, NO_FILES, Scripted
+from tests.client.test_retries import BATCH
 from tests.client.trees import make_tree
-from tests.design.modules import ROOT
 from tests.patience import wait_until
 from tests.samples import pattern
 
 #: So many files, too large for bundles, that there is a midst.
 COUNT, SIZE = 150, BUNDLED_BYTES + 1
-PRCTL = ctypes.CDLL(None).prctl
-#: Of linux/prctl.h and linux/capability.h.
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+DEAF = """
+import sys, time
+from portal_client.cli import app, main
 
+@app.command()
+def deaf():
+    while True:
+        try:
+            print("deaf", flush=True)
+            time.sleep(60)
+        except BaseException:
+            pass
 
-def give_up_override():
-    """Let files be closed to root too, by their modes; does nothing for anybody else."""
-    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
-        PRCTL(PR_CAPBSET_DROP, capability, 0, 0, 0)
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Give a function that starts `portal` at an address."""
-    started = []
-
-    def start(url, token, *arguments):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
-        env = kept | {
-            "PYTHONPATH": str(ROOT / "client" / "src"),
-            "XDG_CONFIG_HOME": str(tmp_path / "config"),
-            "XDG_CACHE_HOME": str(tmp_path / "cache"),
-            "PORTAL_URL": url,
-            "PORTAL_TOKEN": token,
-        }
-        command = [sys.executable, "-m", "portal_client", *map(str, arguments)]
-        process = subprocess.Popen(
-            command,
-            env=env,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=give_up_override,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        process.communicate()
+sys.argv = ["portal", "deaf"]
+main()
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
@@ -107,3 +77,42 @@ def test_without_a_terminal_there_are_plain_lines(start, tmp_path, ann_api):
     printed, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "\x1b" not in printed + said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_request_that_hangs_holds_up_no_end(start, scripted, tmp_path, number):
+    scripted.answers = [Scripted(200, NO_FILES), Scripted(201, BATCH), Scripted(200, LIMITS), Scripted(hang=True)]
+    process = start(scripted.url, "ptl_x", "upload", make_tree(tmp_path / "folder", {"a": b"a"}), "--json")
+    wait_until(lambda: len(scripted.asked) == 4)
+    process.send_signal(number)
+    began = time.monotonic()
+    line = process.stderr.readline()
+    assert time.monotonic() - began < 1.5
+    assert line.startswith("Stopped. What has been stored stays stored. Go on with: portal upload ")
+    printed, said = process.communicate(timeout=8)
+    assert process.returncode == 130
+    assert "Go on with" not in said
+    assert json.loads(printed)["error"]["code"] == "stopped"
+
+
+def test_what_no_exception_ends_is_ended_all_the_same(start, tmp_path):
+    # A command that lets no exception through stands for whatever keeps the main thread.
+    (tmp_path / "deaf.py").write_text(DEAF)
+    process = start("http://127.0.0.1:9", "ptl_x", command=[tmp_path / "deaf.py"])
+    assert process.stdout.readline() == "deaf\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert said.startswith("Stopped.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_while_modules_are_imported_is_no_traceback(start, tmp_path, number):
+    # One that takes its time stands in front of the real one.
+    (tmp_path / "urllib3.py").write_text("import time\nprint('imported', flush=True)\ntime.sleep(60)\n")
+    process = start("http://127.0.0.1:9", "ptl_x", "batches", path=f"{tmp_path}:{SOURCES}")
+    assert process.stdout.readline() == "imported\n"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said == "Stopped before anything was done.\n"

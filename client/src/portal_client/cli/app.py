@@ -1,29 +1,19 @@
-"""What all commands share: the address and the token, how an error becomes an exit code."""
+"""What all commands share: their options, the address and the token."""
 
-import shlex
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import IntEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from portal_client import __version__
 from portal_client.cli.config import read_config
+from portal_client.cli.telling import Asked, Exit, say, screen, told
 from portal_client.client import PARALLEL, PATIENCE_SECONDS, PortalClient
-from portal_client.errors import NotAuthenticated, PortalError, Stopped, Unreachable
+from portal_client.errors import PortalError
 
+__all__ = ["Exit", "app", "make_client", "screen", "told"]
 
-class Exit(IntEnum):
-    """How a command ends; 2 is a wrong command line."""
-
-    DONE = 0
-    FAILED = 1
-    PARTIAL = 3
-    DIFFERS = 4
-    STOPPED = 130
-
+#: The patience of commands that only ask, where somebody sits and waits.
+ASKING_SECONDS = 30.0
 
 app = typer.Typer(
     help="Hands folders over to an ingest portal, goes on where it broke off, and proves what was stored.\n\n"
@@ -33,11 +23,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-#: People read here; what programs read goes to stdout.
-screen = Console(stderr=True, highlight=False)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.")]
+
+def _note_json(value: bool) -> bool:
+    Asked.as_json = value
+    return value
+
+
+def _note_quiet(value: bool) -> bool:
+    Asked.quiet = value
+    return value
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"portal {__version__}")
+        raise typer.Exit
+
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.", callback=_note_json)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what went wrong.", callback=_note_quiet)]
 Parallel = Annotated[int, typer.Option(min=1, max=64, help="Requests at once.")]
 Patience = Annotated[float, typer.Option(min=0, help="Seconds for which a request that fails is tried again.")]
 FollowLinks = Annotated[
@@ -54,9 +61,13 @@ class Place:
 @app.callback()
 def remember_url(
     url: Annotated[str | None, typer.Option(envvar="PORTAL_URL", help="Address; else that of `login`.")] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Keep the address for the command that follows."""
     Place.url = url
+    Asked.as_json = Asked.quiet = Asked.stopping = False
 
 
 def make_client(parallel: int = PARALLEL, patience: float = PATIENCE_SECONDS) -> PortalClient:
@@ -64,24 +75,11 @@ def make_client(parallel: int = PARALLEL, patience: float = PATIENCE_SECONDS) ->
     url, token = read_config(Place.url)
     if not url or not token:
         raise PortalError("Not logged in: run `portal login`, or set PORTAL_URL and PORTAL_TOKEN.")
-    return PortalClient(url, token, parallel=parallel, patience=patience)
+    return listen(PortalClient(url, token, parallel=parallel, patience=patience))
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """Turn errors into a line for people and an exit code; the same command, run again, goes on."""
-    again = f"Go on with: {shlex.join(['portal', *sys.argv[1:]])}"
-    try:
-        yield
-    except (KeyboardInterrupt, Stopped):
-        screen.print(f"Stopped. What has been stored stays stored. {again}", soft_wrap=True, markup=False)
-        raise typer.Exit(Exit.STOPPED) from None
-    except NotAuthenticated as error:
-        screen.print(f"{error} Run `portal login` with a token that is valid.", markup=False)
-        raise typer.Exit(Exit.FAILED) from None
-    except Unreachable as error:
-        screen.print(f"{error}\nNothing is lost. {again}", soft_wrap=True, markup=False)
-        raise typer.Exit(Exit.FAILED) from None
-    except PortalError as error:
-        screen.print(str(error), soft_wrap=True, markup=False)
-        raise typer.Exit(Exit.FAILED) from None
+def listen(client: PortalClient) -> PortalClient:
+    """Say what the client waits for, unless it is to be quiet; return it."""
+    if not Asked.quiet:
+        client.transport.waits.hear = lambda text: say(f"{text}, Ctrl-C ends it.")
+    return client

@@ -7,19 +7,43 @@ from typing import Annotated
 
 import typer
 
-from portal_client.cli.app import Exit, FollowLinks, Json, Quiet, app, make_client, screen, told
+from portal_client.cli.app import (
+    ASKING_SECONDS,
+    Exit,
+    FollowLinks,
+    Json,
+    Patience,
+    Quiet,
+    app,
+    make_client,
+    screen,
+    told,
+)
 from portal_client.cli.display import make_progress, show_failures
 from portal_client.sources import show_name
 
 BatchName = Annotated[str, typer.Argument(metavar="BATCH", help="Name or id.")]
-SomePaths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders or files, as they were uploaded.")]
+#: One that cannot be read is told of with the other failures, and does not make the command line wrong.
+SomePaths = Annotated[
+    list[Path], typer.Argument(metavar="PATH", help="Folders or files, as they were uploaded.", readable=False)
+]
 
 
 @app.command()
-def missing(batch: BatchName, paths: SomePaths, *, follow_links: FollowLinks = False, as_json: Json = False) -> None:
-    """List the files of these folders that the batch does not have, one a line; ends with 4 when there are any."""
+def missing(
+    batch: BatchName,
+    paths: SomePaths,
+    *,
+    follow_links: FollowLinks = False,
+    patience: Patience = ASKING_SECONDS,
+    as_json: Json = False,
+) -> None:
+    """List the files of these folders that the batch does not have, one a line; ends with 4 when there are any.
+
+    A file that cannot be read, or of which the batch has other bytes, is listed apart and counts as well.
+    """
     with told():
-        client = make_client()
+        client = make_client(patience=patience)
         run = client.prepare()
         run.look(paths, client.known_batch(batch).id, follow_links=follow_links)
         report = run.compare()
@@ -29,9 +53,7 @@ def missing(batch: BatchName, paths: SomePaths, *, follow_links: FollowLinks = F
             for path in report.to_send:
                 typer.echo(path)
         show_failures(report.failures)
-        if report.failures:
-            raise typer.Exit(Exit.PARTIAL)
-        if report.to_send:
+        if report.to_send or report.failures:
             raise typer.Exit(Exit.DIFFERS)
 
 
@@ -41,12 +63,13 @@ def verify(
     paths: SomePaths,
     *,
     follow_links: FollowLinks = False,
+    patience: Patience = ASKING_SECONDS,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Read these folders and compare them with the batch's receipt; ends with 4 when they differ."""
     with told():
-        client = make_client()
+        client = make_client(patience=patience)
         with make_progress(quiet=quiet or as_json) as progress:
             report = client.verify_folder(paths, batch, follow_links=follow_links, progress=progress)
         if as_json:

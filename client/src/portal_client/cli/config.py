@@ -18,25 +18,41 @@ def read_config(url: str | None = None) -> tuple[str, str]:
 
     A token that was kept for another address than `url` is never given out.
     """
-    kept: dict[str, str] = {}
-    if config_file().exists():
-        try:
-            kept = json.loads(config_file().read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise PortalError(f"{config_file()} cannot be read: {error}") from error
-    url = (url or kept.get("url", "")).rstrip("/")
-    kept_token = kept.get("token", "") if kept.get("url") == url else ""
-    return url, os.environ.get("PORTAL_TOKEN") or kept_token
+    kept_url, kept_token = _read_kept()
+    url = (url or kept_url).strip().rstrip("/")
+    return url, os.environ.get("PORTAL_TOKEN") or (kept_token if kept_url == url else "")
+
+
+def _read_kept() -> tuple[str, str]:
+    place = config_file()
+    try:
+        kept = json.loads(place.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return "", ""
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise PortalError(f"{place} cannot be read: {why}. Run `portal login` once more.") from error
+    url, token = (kept.get("url"), kept.get("token")) if isinstance(kept, dict) else (None, None)
+    if not isinstance(url, str) or not isinstance(token, str):
+        raise PortalError(f"{place} does not hold an address and a token. Run `portal login` once more.")
+    return url, token
 
 
 def write_config(url: str, token: str) -> Path:
-    """Keep address and token; return where."""
+    """Keep address and token; return where. Raises PortalError where it cannot be written."""
     place = config_file()
+    try:
+        _write(place, {"url": url.strip().rstrip("/"), "token": token})
+    except OSError as error:
+        raise PortalError(f"{place} cannot be written: {error.strerror or error}. Nothing was kept.") from error
+    return place
+
+
+def _write(place: Path, kept: dict[str, str]) -> None:
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = place.with_suffix(".new")
     draft.unlink(missing_ok=True)
     opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(opened, "w", encoding="utf-8") as file:
-        json.dump({"url": url.rstrip("/"), "token": token}, file)
+        json.dump(kept, file)
     draft.replace(place)
-    return place

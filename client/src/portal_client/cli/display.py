@@ -126,7 +126,7 @@ class Lines(Progress):
 
     def say(self, text: str) -> None:
         """Something that takes a while begins."""
-        screen.print(text, markup=False)
+        screen.print(text)
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -166,7 +166,7 @@ def show_failures(failures: list[Failure]) -> None:
     if not screen.is_terminal:
         for failure in failures:
             line = f"failed: {show_name(failure.path)} ({failure.code}): {failure.detail}"
-            screen.print(line, soft_wrap=True, markup=False)
+            screen.print(line, soft_wrap=True)
         return
     table = Table("File", "Code", "Why", title=f"{len(failures):,} failed", title_justify="left")
     for failure in failures[:SHOWN_FAILURES]:

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from portal_client.cli.app import Place, app, screen, told
+from portal_client.cli.app import Place, app, listen, told
 from portal_client.cli.config import write_config
+from portal_client.cli.telling import say
 from portal_client.client import PortalClient
+from portal_client.errors import PortalError
 
 
 @app.command()
@@ -15,6 +17,9 @@ def login(url: Annotated[str | None, typer.Argument(help="Address of the portal.
     """Try an address and a token, and keep them. The token is asked for, or read from stdin."""
     with told():
         url = url or Place.url or typer.prompt("Address of the portal")
-        token = (typer.prompt("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()).strip()
-        PortalClient(url, token, cache=False, patience=10).limits()
-        screen.print(f"Logged in to {url}; kept in {write_config(url, token)}.", soft_wrap=True, markup=False)
+        try:
+            token = (typer.prompt("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()).strip()
+        except UnicodeDecodeError:
+            raise PortalError("What was read from stdin is no token.") from None
+        listen(PortalClient(url, token, cache=False, patience=10)).limits()
+        say(f"Logged in to {url}; kept in {write_config(url, token)}.")

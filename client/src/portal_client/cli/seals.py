@@ -8,6 +8,7 @@ import typer
 
 from portal_client.cli.app import Exit, Json, app, make_client, told
 from portal_client.cli.checks import BatchName
+from portal_client.sources import show_name
 
 
 @app.command()
@@ -33,7 +34,7 @@ def seal(
             answer = {"batch": asdict(found), "given_up": given_up, "receipt": receipt and asdict(receipt)}
             typer.echo(json.dumps(answer))
         else:
-            typer.echo(f"Batch {found.name} ({found.id}): {found.stored_count:,} files are sealed.")
+            typer.echo(f"Batch {show_name(found.name)} ({found.id}): {found.stored_count:,} files are sealed.")
             if given_up:
                 typer.echo(f"Given up: {given_up:,} files that were on their way.")
             if receipt:

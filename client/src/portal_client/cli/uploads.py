@@ -1,6 +1,7 @@
 """`portal upload`."""
 
 import json
+import os
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ SHOWN_NAMES = 5
 
 @app.command()
 def upload(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders or files.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders or files.", readable=False)],
     batch: Annotated[
         str | None, typer.Option("--batch", "-b", help="Name or id of the batch; by default the folder's name.")
     ] = None,
@@ -47,16 +48,15 @@ def upload(
                 run.look(paths, name, follow_links=follow_links)
                 report = run.compare() if dry_run else run.send(name, seal=not keep_open)
             except (BatchSealed, BatchCompleted) as error:
-                raise PortalError(f"{error.detail} Give another name: --batch NAME.") from error
+                error.detail += " Give another name: --batch NAME."
+                raise
             except (KeyboardInterrupt, PortalError):
                 _say_how_far(run.report)
                 raise
         if as_json:
             typer.echo(json.dumps(asdict(report) | {"complete": report.complete}))
-        elif dry_run:
-            _show_plan(report)
         elif not quiet:
-            _show(report)
+            (_show_plan if dry_run else _show)(report)
         show_failures(report.failures)
         if report.failures and not (quiet or dry_run or keep_open):
             _say_what_then(name)
@@ -67,13 +67,13 @@ def upload(
 def _name_of(paths: list[Path]) -> str:
     if len(paths) > 1:
         raise typer.BadParameter("Several paths need a name for their batch: --batch NAME.")
-    return paths[0].resolve().name or "everything"
+    return Path(os.path.realpath(paths[0])).name or "everything"  # as resolve, which raises where links go in circles
 
 
 def _say_what_then(name: str) -> None:
     seal = shlex.join(["portal", "seal", "--", name] if name.startswith("-") else ["portal", "seal", name])
     text = f"Not sealed, since not all is stored. Run it again, or seal what there is: {seal}"
-    screen.print(text, soft_wrap=True, markup=False, emoji=False)
+    screen.print(text, soft_wrap=True)
 
 
 def _some(names: list[str]) -> str:
@@ -100,7 +100,7 @@ def _show(report: UploadReport) -> None:
     new = f"{report.stored - report.already:,} by this run"
     if report.known:
         new += f" ({report.known:,} of them known to the portal and not sent)"
-    typer.echo(f"Batch {batch.name} ({batch.id})")
+    typer.echo(f"Batch {show_name(batch.name)} ({batch.id})")
     typer.echo(
         f"{report.stored:,} of {report.files:,} files are stored: {new}, {report.already:,} before; "
         f"{show_size(report.sent_bytes)} sent in {report.seconds:.1f} s."
