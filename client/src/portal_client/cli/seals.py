@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from portal_client.cli.app import Exit, Json, app, make_client, told
+from portal_client.cli.app import ASKING_SECONDS, Exit, Json, Patience, app, make_client, told
 from portal_client.cli.checks import BatchName
 from portal_client.sources import show_name
 
@@ -16,6 +16,7 @@ def seal(
     batch: BatchName,
     *,
     give_up: Annotated[bool, typer.Option("--give-up", help="Give up the files that are on their way.")] = False,
+    patience: Patience = ASKING_SECONDS,
     as_json: Json = False,
 ) -> None:
     """Seal a batch as it is: no file joins any more, and what is stored gets its receipt.
@@ -24,7 +25,7 @@ def seal(
     when the last of them has ended, or at once with --give-up.
     """
     with told():
-        client = make_client()
+        client = make_client(patience=patience)
         found = client.known_batch(batch)
         given_up = client.give_up(found.id) if give_up else 0
         client.seal(found.id)
