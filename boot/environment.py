@@ -78,7 +78,9 @@ def read_origin(name):
     except ValueError:
         good = False
     if text and not good:
-        raise ImproperlyConfigured(f"{name} must be like https://portal.example.org, not {text!r}")
+        # What has a user in it may have a password.
+        given = "" if "@" in text else f", not {text!r}"
+        raise ImproperlyConfigured(f"{name} must be like https://portal.example.org{given}")
     return text
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import structlog
 
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+LOG_LEVELS = ("debug", "info", "warning", "warn", "error", "critical")
 #: What a token of ours looks like, wherever somebody has put it; a test holds it to portal/services/tokens.py.
 TOKEN = re.compile(r"ptl_[A-Za-z0-9_-]{20,}")
 SHARED = [

@@ -9,15 +9,9 @@ FORWARDED_HEADERS = {
     b"true-client-ip",
     b"via",
     b"x-client-ip",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-proto",
-    b"x-forwarded-scheme",
-    b"x-forwarded-server",
-    b"x-forwarded-ssl",
     b"x-real-ip",
 }
+FORWARDED = (b"x-forwarded", b"x-original-", b"x-envoy-")
 
 
 def apply_forwarded(scope, trusted):
@@ -27,7 +21,9 @@ def apply_forwarded(scope, trusted):
     not be believed further in, and what came from a trusted proxy has been used here. That there were any is told as
     `portal.forwarded`.
     """
-    headers = [pair for pair in scope["headers"] if pair[0] not in FORWARDED_HEADERS]
+    headers = [
+        pair for pair in scope["headers"] if pair[0] not in FORWARDED_HEADERS and not pair[0].startswith(FORWARDED)
+    ]
     if len(headers) == len(scope["headers"]):
         return scope
     changed = {"headers": headers, "portal.forwarded": True}

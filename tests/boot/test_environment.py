@@ -137,8 +137,9 @@ def test_an_origin_is_read_without_its_slash(monkeypatch, text):
 )
 def test_what_is_no_origin_is_refused_by_name(monkeypatch, text):
     monkeypatch.setenv(NAME, text)
-    with pytest.raises(ImproperlyConfigured, match=f"{NAME} must be like https"):
+    with pytest.raises(ImproperlyConfigured, match=f"{NAME} must be like https") as caught:
         environment.read_origin(NAME)
+    assert "u:p" not in str(caught.value)
 
 
 def test_a_secret_is_made_once_for_its_owner_alone_and_kept(tmp_path):

@@ -29,11 +29,14 @@ def test_files_of_a_batch_are_read_to_their_end(client, tmp_path, monkeypatch):
     assert list(client.files(batch.id, status="FAILED")) == []
 
 
+LIKE_AN_ID = "550e8400-e29b-41d4-a716-446655440000"
+
+
 def test_a_batch_is_found_by_name_or_id_and_the_newest_of_a_name(client):
     name = secrets.token_hex(8)
     assert client.find_batch(name) is None
-    with pytest.raises(errors.PortalError, match=f"There is no batch '{NOBODY}'"):
-        client.find_batch(NOBODY)  # an id is no name
+    assert client.find_batch(NOBODY) is None
+    assert client.find_batch(client.create_batch(LIKE_AN_ID).id) == client.find_batch(LIKE_AN_ID)
     first = client.create_batch(name)
     second = client.create_batch(name)
     assert client.find_batch(name) == second

@@ -156,6 +156,23 @@ def test_what_is_left_on_its_way_is_named_and_given_up_when_asked(portal, folder
     assert client.batch(batch.id).failed_count == 1
 
 
+def test_who_may_not_remove_gives_up_nothing(portal, name, ann_api, client, portal_server, monkeypatch):
+    batch = client.create_batch(name)
+    ann_api.open_session(5, batch_id=batch.id, path="begun")
+    expect(200, ann_api.post(f"/batches/{batch.id}/files", {"files": [{"path": "declared", "total_size_bytes": 1}]}))
+    scopes = ("--scope", "upload", "--scope", "read")
+    monkeypatch.setenv("PORTAL_TOKEN", portal_server.create_token("ann", *scopes))
+    done = portal("seal", name, "--give-up")
+    assert (done.exit_code, "the scope delete" in done.stderr) == (Exit.FAILED, True)
+    assert client.batch(batch.id).pending_count == 2
+
+
+def test_a_folder_may_be_named_like_an_id(portal, tmp_path):
+    folder = make_tree(tmp_path / str(uuid.uuid4()), {"a": b"a"})
+    assert portal("upload", folder).exit_code == Exit.DONE
+    assert portal("status", folder.name).stdout.startswith("COMPLETE")
+
+
 def test_what_the_batch_holds_besides_is_said(portal, folder, name):
     portal("upload", folder, "-b", name, "--keep-open")
     for path in list(folder.iterdir())[1:]:

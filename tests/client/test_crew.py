@@ -1,6 +1,8 @@
 """Jobs are done by a bounded number of threads, new ones first, and one that fails ends them all."""
 
+import signal
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -31,6 +33,29 @@ def test_all_jobs_are_done_by_no_more_hands_than_there_are(stop):
     crew.run(partial(job, number) for number in range(30))
     assert sorted(done) == list(range(30))
     assert most[0] == 3
+
+
+def test_ctrl_c_does_not_wait_for_a_next_job_that_does_not_come(stop, monkeypatch):
+    monkeypatch.setattr("portal_client.crew.GRACE_SECONDS", 0.1)
+    asked, comes = threading.Event(), threading.Event()
+
+    def jobs():
+        asked.set()
+        comes.wait(30)
+        yield print
+
+    def interrupt():
+        asked.wait(10)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Crew(2, stop).run(jobs())
+    took = time.monotonic() - began
+    comes.set()
+    assert stop.is_set()
+    assert took < 20
 
 
 def test_what_a_job_puts_in_front_is_done_before_what_waits(stop):

@@ -11,6 +11,7 @@ from urllib3.exceptions import ProtocolError
 from portal_client import Corrupt, PortalError, Unreachable
 from portal_client.answers import make_error
 from portal_client.downloads import Download
+from portal_client.landing import make_place
 from portal_client.members import File
 from tests.client.trees import digests, make_tree, some_files
 from tests.samples import pattern
@@ -103,10 +104,9 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(client, name, tmp_p
 
 
 @pytest.mark.parametrize("path", ["../out", "/etc/passwd", "a/../../out", "a\x00b", "a\\b", ""])
-def test_names_that_lead_out_of_the_folder_are_refused_whatever_the_portal_says(client, tmp_path, path):
-    download = Download(client, None, tmp_path / "copy", digests=None, progress=None)
+def test_names_that_lead_out_of_the_folder_are_refused_whatever_the_portal_says(tmp_path, path):
     with pytest.raises(Corrupt):
-        download._place(path)
+        make_place(tmp_path / "copy", path)
     assert not (tmp_path / "out").exists()
 
 
@@ -160,15 +160,14 @@ def test_an_id_that_is_none_leads_nowhere(client, name, tmp_path, monkeypatch, f
     assert contents(tmp_path) == before
 
 
-def test_behind_a_link_that_leads_out_no_folder_is_made(client, tmp_path):
+def test_behind_a_link_that_leads_out_no_folder_is_made(tmp_path):
     (tmp_path / "outside").mkdir()
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy/lnk").symlink_to(tmp_path / "outside")
     (tmp_path / "copy/nowhere").symlink_to(tmp_path / "outside/not there")
-    download = Download(client, None, tmp_path / "copy", digests=None, progress=None)
     for path in ("lnk/in/file", "nowhere/in/file"):
         with pytest.raises(Corrupt):
-            download._place(path)
+            make_place(tmp_path / "copy", path)
     assert list((tmp_path / "outside").iterdir()) == []
 
 

@@ -95,6 +95,29 @@ def test_a_file_that_another_has_just_put_in_its_place_is_not_begun_again(client
     assert contents(copy) == {path: data for path, data in FILES.items() if path != "sub/large"}
 
 
+def test_a_file_that_another_has_just_made_whole_is_there(client, name, large, copy, monkeypatch):
+    part, flock = copy / f"sub/.portal-{large.id}.part", landing.fcntl.flock
+
+    def late(opened, how):
+        if Path(opened.name) == part:
+            part.write_bytes(FILES["sub/large"])
+            part.rename(copy / "sub/large")
+        return flock(opened, how)
+
+    monkeypatch.setattr(landing.fcntl, "flock", late)
+    report = client.download_batch(name, copy)
+    assert (told(report), report.already) == ([], 1)
+    assert contents(copy) == FILES
+
+
+def test_what_a_run_left_that_died_at_the_very_end_goes(client, name, large, copy):
+    client.download_batch(name, copy)
+    part = copy / f"sub/.portal-{large.id}.part"
+    part.hardlink_to(copy / "sub/large")
+    assert client.download_batch(name, copy).already == len(FILES)
+    assert contents(copy) == FILES
+
+
 @pytest.mark.parametrize("why", ["no fcntl", "no locks"])
 def test_without_locks_it_goes_all_the_same_and_a_second_writer_is_found_out(
     client, name, large, copy, monkeypatch, why

@@ -56,6 +56,17 @@ def test_what_is_no_address_is_refused(nowhere, url):
     assert said(run("--url", url, "batches")).startswith("Not the address of a portal: ")
 
 
+def test_an_address_with_a_password_is_refused_and_not_repeated(nowhere):
+    assert "hunter2" not in said(run("--url", "http://joe:hunter2@127.0.0.1:9", "batches"))
+
+
+@pytest.mark.parametrize("kept", ["{", "[]"])
+def test_what_the_environment_gives_needs_no_login(portal, kept):
+    config_file().parent.mkdir(parents=True)
+    config_file().write_text(kept)
+    assert portal("batches", "--limit", 1).exit_code == Exit.DONE
+
+
 def test_a_token_is_never_repeated(home, nowhere):
     for done in (
         run("login", TOKEN, stdin="x\n"),
@@ -186,14 +197,16 @@ def test_a_portal_that_does_not_answer_is_told_of_once(nowhere):
     assert run("verify", "x", ".", "--patience", 0.5, "--quiet").stderr.count("No answer") == 1
 
 
-@pytest.mark.parametrize("command", ["batches", "status", "missing", "verify"])
+@pytest.mark.parametrize("command", ["batches", "status", "missing", "verify", "seal"])
 def test_who_only_asks_waits_half_a_minute(nowhere, command, monkeypatch):
     def refuse(*_, patience, **__):
         raise PortalError(f"patience {patience:.0f}")
 
     # The module is not to be had by its dotted name: `app` in its package is another thing.
     monkeypatch.setattr(sys.modules["portal_client.cli.app"], "PortalClient", refuse)
-    assert said(run(command, *{"batches": [], "status": ["x"]}.get(command, ["x", "."]))) == "patience 30"
+    assert (
+        said(run(command, *{"batches": [], "status": ["x"], "seal": ["x"]}.get(command, ["x", "."]))) == "patience 30"
+    )
 
 
 def test_a_portal_that_is_silent_is_waited_for_no_longer_than_patience(scripted_portal, scripted, monkeypatch):

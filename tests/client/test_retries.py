@@ -1,5 +1,6 @@
 """A request is sent again as long as that may help, and no longer."""
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -7,9 +8,10 @@ from email.utils import format_datetime
 import pytest
 
 from portal_client import Stopped, Unreachable
-from portal_client.answers import read_retry_after
+from portal_client.answers import make_error, read_retry_after
 from portal_client.errors import ApiError, NotAuthenticated, PathTaken
 from portal_client.retries import LONGEST_SECONDS, Tries
+from portal_client.waits import Waits
 from tests.client.scripted import Scripted, problem
 
 BATCH = {
@@ -121,6 +123,19 @@ def test_patience_with_a_quota_is_had_once_and_not_for_every_file(scripted, pati
     with pytest.raises(ApiError, match="quota_exceeded"):
         patient.batch(BATCH["id"])
     assert len(scripted.asked) == tries + 1
+
+
+def test_a_file_that_did_not_wait_does_not_keep_the_next_from_waiting(monkeypatch):
+    monkeypatch.setattr("portal_client.waits.AGAIN_SECONDS", 0.4)
+    waits, refused = Waits("here"), make_error(429, {"code": "quota_exceeded"}, {})
+    began = time.monotonic()
+    for patience in (0, 0.1, 0.1, 0.1, 0.1):
+        with pytest.raises(ApiError):
+            Tries(patience, threading.Event(), waits).pause(refused)
+        time.sleep(0.09)
+    while time.monotonic() - began < 0.45:
+        time.sleep(0.01)
+    Tries(0.3, threading.Event(), waits).pause(refused)
 
 
 def test_what_is_called_off_stops_in_the_midst_of_a_pause(scripted, patient):

@@ -60,7 +60,8 @@ def client(client):
 
 
 @pytest.mark.parametrize(
-    "header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Proto", "Via", "CF-Connecting-IP"]
+    "header",
+    ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Proto", "Via", "CF-Connecting-IP", "X-Original-Host"],
 )
 def test_a_proxy_on_the_same_machine_makes_nobody_local(portal_server, header):
     answer = Api(portal_server.url).get("/metrics", headers={header: "127.0.0.1"})

@@ -4,7 +4,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from portal_client.errors import PortalError
 
-#: How a portal's tokens begin: what looks like one is never repeated.
+#: How a portal's tokens begin: what looks like one, or has a password in it, is never repeated.
 TOKEN_MARK = "ptl_"  # noqa: S105 - no token
 
 
@@ -13,11 +13,13 @@ def split_address(url: str) -> SplitResult:
     try:
         url.encode()
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
     except ValueError:
         good = False
     if not good:
-        given = "" if TOKEN_MARK in url else f": {url!r}"
+        given = "" if TOKEN_MARK in url or "@" in url else f": {url!r}"
         raise PortalError(f"Not the address of a portal{given}; it begins with https:// or http://.")
     return parts
 

@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from portal_client.bodies import Body, Sent
-from portal_client.errors import BadAnswer, NotFound, PortalError
+from portal_client.errors import BadAnswer, NotFound
 from portal_client.lists import Lists
 from portal_client.members import Batch, File, Limits, Receipt, Results, Session, SignedPart, SignedParts
 
@@ -45,15 +46,10 @@ class Api(Lists):
         return Batch.read(self._get(f"/batches/{batch_id}"))
 
     def find_batch(self, name_or_id: str) -> Batch | None:
-        """Return the batch of this id, or the newest of this name that is not cancelled, None when there is none.
-
-        An id that no batch has is a mistake, never a name: raises PortalError.
-        """
+        """Return the batch of this id, or the newest of this name that is not cancelled; None when there is none."""
         if is_id(name_or_id):
-            try:
+            with suppress(NotFound):  # a folder may be named like that
                 return self.batch(name_or_id)
-            except NotFound:
-                raise PortalError(f"There is no batch {name_or_id!r}.") from None
         named = (batch for batch in self.batches() if batch.name == name_or_id and batch.status != "CANCELLED")
         return next(named, None)
 

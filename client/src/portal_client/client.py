@@ -1,13 +1,14 @@
 """`PortalClient`: the calls of the portal, and the jobs that people have."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from portal_client.api import Api
 from portal_client.crew import Crew
 from portal_client.digests import Digests, cache_folder
 from portal_client.downloads import Download, DownloadReport
-from portal_client.errors import PortalError, SessionClosed
+from portal_client.errors import NotFound, PortalError, SessionClosed
 from portal_client.folders import FolderUpload, UploadReport, wait_for
 from portal_client.members import Batch, File
 from portal_client.progress import Progress
@@ -133,18 +134,21 @@ class PortalClient(Api):
         return download.run(self.parallel)
 
     def give_up(self, batch: str) -> int:
-        """End what is on its way in the batch of this name or id, remove what was only declared; return how many."""
+        """End what is on its way in the batch of this name or id, remove what was only declared; return how many.
+
+        To remove takes the scope `delete`.
+        """
         batch_id, ended = self.known_batch(batch).id, 0
-        for file in list(self.files(batch_id, status="UPLOADING")):
-            if file.session_id:
-                try:
-                    self.abort(file.session_id)
-                    ended += 1
-                except SessionClosed:
-                    pass  # all of it has come: it is being checked, or has ended meanwhile
+        # First what takes a scope of its own: who lacks it has ended nothing. What is gone, somebody else has ended.
         for file in list(self.files(batch_id, status="EXPECTED")):
-            self.delete_file(file.id)
-            ended += 1
+            with suppress(NotFound):
+                self.delete_file(file.id)
+                ended += 1
+        for file in list(self.files(batch_id, status="UPLOADING")):
+            # All of a closed one has come: it is being checked, or has ended meanwhile.
+            with suppress(NotFound, SessionClosed):
+                self.abort(file.session_id or "")
+                ended += 1
         return ended
 
     def known_batch(self, name_or_id: str) -> Batch:

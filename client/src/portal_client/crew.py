@@ -23,6 +23,8 @@ class Crew:
         self._front: deque[Job] = deque()
         self._rest: Iterator[Job] = iter(())
         self._busy = self._hands = 0
+        #: Apart from the lock, which whoever fetches the next job holds for as long as that takes.
+        self._ended = threading.Event()
         self._error: BaseException | None = None
 
     def run(self, jobs: Iterable[Job]) -> None:
@@ -31,16 +33,18 @@ class Crew:
         On KeyboardInterrupt the jobs are called off by `stop`, and it is raised once they have ended, or soon at least.
         """
         self._rest, self._error, self._hands = iter(jobs), None, self._size
+        self._ended.clear()
         threads = [
             threading.Thread(target=self._work, name=f"portal-{number}", daemon=True) for number in range(self._size)
         ]
         for thread in threads:
             thread.start()
         try:
-            self._wait(None)
+            # Not by join: in Python 3.11, one that Ctrl-C interrupts takes its thread for ended from then on.
+            self._ended.wait()
         except KeyboardInterrupt:
             self._stop.set()
-            self._wait(GRACE_SECONDS)
+            self._ended.wait(GRACE_SECONDS)
             raise
         if self._error:
             raise self._error
@@ -51,16 +55,12 @@ class Crew:
             self._front.extendleft(reversed(list(jobs)))
             self._changed.notify_all()
 
-    def _wait(self, seconds: float | None) -> None:
-        # Not by join: in Python 3.11, one that Ctrl-C interrupts takes its thread for ended from then on.
-        with self._changed:
-            self._changed.wait_for(lambda: not self._hands, seconds)
-
     def _work(self) -> None:
         self._do_jobs()
         with self._changed:
             self._hands -= 1
-            self._changed.notify_all()
+            if not self._hands:
+                self._ended.set()
 
     def _do_jobs(self) -> None:
         while (job := self._next()) is not None:

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,10 +17,10 @@ from portal_client.bodies import BLOCK_BYTES
 from portal_client.crew import Crew, Job
 from portal_client.digests import Digests
 from portal_client.errors import ApiError, Corrupt, PortalError, Stopped, Unreachable
-from portal_client.landing import Part, find_stamp
+from portal_client.landing import Part, find_stamp, make_place
 from portal_client.members import Batch, File
 from portal_client.progress import Progress
-from portal_client.sources import Failure, Source, find_fault
+from portal_client.sources import Failure, Source
 
 #: What keeps every file from being written, not one alone.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -87,7 +86,7 @@ class Download:
             # It becomes part of a local name, and of an address.
             if not is_id(str(file.id)):
                 raise Corrupt("The portal gives it an id that is none.")
-            self._fetch(file, self._place(name))
+            self._fetch(file, make_place(self.into, name))
         except (Stopped, Unreachable):
             raise
         except OSError as error:
@@ -103,23 +102,20 @@ class Download:
                 self.report.failures.append(failure)
         self.progress.finish(name, failure)
 
-    def _place(self, name: str) -> Path:
-        """Return where a file goes, inside the folder whatever the portal says."""
-        wrong = find_fault(name)
-        if wrong:
-            raise Corrupt(wrong)
-        place = self.into / name
-        # Before anything is made, which would be behind the link.
-        if not Path(os.path.realpath(place.parent)).is_relative_to(os.path.realpath(self.into)):
-            raise Corrupt("A link leads out of the folder.")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return place
-
     def _fetch(self, file: File, place: Path) -> None:
-        if self._is_there(file, place):
-            return
         # A run that broke off has left it; its name is short.
-        with Part(place.parent / f".portal-{file.id}.part") as part:
+        part = Part(place.parent / f".portal-{file.id}.part")
+        if self._is_there(file, place):
+            return part.clear()
+        try:
+            self._fetch_into(part, file, place)
+        except BlockingIOError:
+            # Another has it, or has just been done with it.
+            if not self._is_there(file, place):
+                raise
+
+    def _fetch_into(self, part: Part, file: File, place: Path) -> None:
+        with part:
             try:
                 # What is on disk counts too: where there are no locks, another may have written to it.
                 if self._receive(file, part.opened) != file.sha256 or part.size() != file.size_bytes:

@@ -3,11 +3,13 @@
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from portal_client.bodies import Stamp
 from portal_client.errors import Corrupt
+from portal_client.sources import find_fault
 
 try:
     import fcntl
@@ -29,6 +31,19 @@ def find_stamp(place: Path) -> Stamp | None:
     raise Corrupt(f"{kind} is in its place; it was left as it is.")
 
 
+def make_place(into: Path, name: str) -> Path:
+    """Return where a file of this name goes, inside the folder whatever the portal says; makes the folders to it."""
+    wrong = find_fault(name)
+    if wrong:
+        raise Corrupt(wrong)
+    place = into / name
+    # Before anything is made, which would be behind the link.
+    if not Path(os.path.realpath(place.parent)).is_relative_to(os.path.realpath(into)):
+        raise Corrupt("A link leads out of the folder.")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 class Part:
     """The file that a download grows in; while it is open, no other download has it.
 
@@ -47,6 +62,12 @@ class Part:
 
     def __exit__(self, *_: object) -> None:
         self.opened.close()
+
+    def clear(self) -> None:
+        """Remove what a run has left that died right after its file was whole, unless another download has it."""
+        if self.path.exists():
+            with suppress(OSError), self:
+                self.remove()
 
     def size(self) -> int:
         """Return how many bytes it has on disk, whoever wrote them."""

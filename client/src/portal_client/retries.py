@@ -35,7 +35,9 @@ class Tries:
             self.doubts += 1
         seconds = self._seconds(error.retry_after if isinstance(error, ApiError) else None)
         left = self._began + self.patience - time.monotonic()
-        if self.doubts >= DOUBTS or seconds > left or self.waits.in_vain(error, self.patience):
+        if self.waits.in_vain(error, self.patience):
+            raise self._last_word(error)
+        if self.doubts >= DOUBTS or seconds > left:
             self.waits.lose(error)
             raise self._last_word(error)
         self.waits.tell(error, seconds, left, self.failures)

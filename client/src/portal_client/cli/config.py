@@ -18,9 +18,11 @@ def read_config(url: str | None = None) -> tuple[str, str]:
 
     A token that was kept for another address than `url` is never given out.
     """
-    kept_url, kept_token = _read_kept()
+    token = os.environ.get("PORTAL_TOKEN")
+    # With both at hand nobody need be logged in, or have a home.
+    kept_url, kept_token = ("", "") if url and token else _read_kept()
     url = (url or kept_url).strip().rstrip("/")
-    return url, os.environ.get("PORTAL_TOKEN") or (kept_token if kept_url == url else "")
+    return url, token or (kept_token if kept_url == url else "")
 
 
 def _read_kept() -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from portal_client.api import is_id
 from portal_client.cli.app import Exit, FollowLinks, Json, Parallel, Patience, Quiet, app, make_client, screen, told
 from portal_client.cli.display import make_progress, show_failures, show_size
 from portal_client.client import PARALLEL, PATIENCE_SECONDS
@@ -46,6 +47,9 @@ def upload(
             run = make_client(parallel, patience).prepare(progress=progress)
             try:
                 run.look(paths, name, follow_links=follow_links)
+                if batch and is_id(batch) and run.batch is None:
+                    # No name for a new one: whoever gives an id means a batch that is there.
+                    raise PortalError(f"There is no batch {batch!r}.")
                 report = run.compare() if dry_run else run.send(name, seal=not keep_open)
             except (BatchSealed, BatchCompleted) as error:
                 error.detail += " Give another name: --batch NAME."
