@@ -67,7 +67,11 @@ def _finalize(model, luck, session):
     """Return `(status, code)` of one finalize, or None when it came to nothing."""
     if session.open and len(session.parts) < session.total_parts:
         session.pick_up()
-    if session.open and (len(session.parts) < session.total_parts or session.drop_changed()):
+    if session.open and len(session.parts) < session.total_parts:
+        return 400, "missing_parts"
+    if session.open and session.drop_changed():
+        # It was claimed before its bytes were looked at, which is a sign of life as well.
+        session.overdue = False
         return 400, "missing_parts"
     if session.open:
         if not luck():
