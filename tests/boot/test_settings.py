@@ -148,16 +148,15 @@ def test_more_than_there_is_room_or_a_date_for_is_refused(manage, name, value):
 
 
 @pytest.mark.parametrize(
-    ("database", "said"),
+    ("command", "database", "said"),
     [
-        ("postgres://u:hunter2@127.0.0.1:1/x", "refused"),
-        ("sqlite:///{folder}/none/at/all", "unable to open"),
-        ("sqlite:///{folder}/text", "not a database"),
-        ("sqlite:///{folder}/empty", "Run manage.py migrate"),
+        ("doctor --quick", "postgres://u:hunter2@127.0.0.1:1/x", "refused"),
+        ("reconcile_batches", "sqlite:///{folder}/none/at/all", "unable to open"),
+        ("create_token ann", "sqlite:///{folder}/text", "not a database"),
+        ("cleanup_uploads", "sqlite:///{folder}/empty", "Run manage.py migrate"),
     ],
     ids=["nobody listens", "no folder", "no database", "no tables"],
 )
-@pytest.mark.parametrize("command", ["doctor --quick", "reconcile_batches", "create_token ann", "cleanup_uploads"])
 def test_a_database_that_cannot_be_used_is_told_in_one_line(manage, tmp_path, command, database, said):
     (tmp_path / "text").write_text("no database " * 1000)
     done = manage(*command.split(), DATABASE_URL=database.format(folder=tmp_path))

@@ -37,9 +37,9 @@ class Crew:
         threads = [
             threading.Thread(target=self._work, name=f"portal-{number}", daemon=True) for number in range(self._size)
         ]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             # Not by join: in Python 3.11, one that Ctrl-C interrupts takes its thread for ended from then on.
             self._ended.wait()
         except KeyboardInterrupt:
