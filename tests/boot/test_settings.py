@@ -167,6 +167,17 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line(manage, tmp_path, co
     assert "hunter2" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "x"), ("PORT", "65536"), ("GRANIAN_WORKERS", "0"), ("GRANIAN_WORKERS", "x")]
+)
+def test_a_number_that_the_server_cannot_have_is_told_before_anything_is_made(manage, tmp_path, name, value):
+    done = manage("run_portal", **{name: value})
+    assert done.returncode == 1
+    assert f"must be a number from 1 to {65535 if name == 'PORT' else 99}, not '{value}'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data" / "portal.sqlite3").exists()
+
+
 def test_a_postgresql_that_is_gone_without_a_word_is_noticed(read):
     [databases] = read("DATABASES", DATABASE_URL="postgres://u@h/x?tcp_user_timeout=7")
     options = databases["default"]["OPTIONS"]

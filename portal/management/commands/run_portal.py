@@ -21,22 +21,16 @@ from portal.services.tokens import create_token
 from portal.storage import StorageUnavailable, get_storage
 
 TOKEN_LIFETIME = timedelta(days=7)
+MOST_PORT, MOST_WORKERS = 65_535, 99
 #: It starts the worker with less than Django's own way of running a command.
 MANAGE = Path(boot.__file__).resolve().parent.parent / "manage.py"
 
 
-def port_number(text):
-    """Return `text` as a TCP port; refuses what is not one from 1 to 65535."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise CommandError(f"The port must be a number from 1 to 65535, not {text!r}.")
+def read_number(text, what, most):
+    """Return `text` as a whole number from 1 to `most`; refuses anything else by the name of `what` it is."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        raise CommandError(f"{what} must be a number from 1 to {most}, not {text!r}.")
     return int(text)
-
-
-def workers_number(text):
-    """Return `text` as a number of server processes; refuses what is not one from 1 to 99."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 99:
-        raise CommandError(f"--workers (GRANIAN_WORKERS) must be a number from 1 to 99, not {text!r}.")
-    return text
 
 
 class Command(BaseCommand):
@@ -61,7 +55,8 @@ class Command(BaseCommand):
         parser.add_argument("--no-worker", action="store_true", help="start no background worker")
 
     def handle(self, *args, host, port, workers, no_worker, **options):
-        port, workers = port_number(port), workers_number(workers)
+        port = read_number(port, "The port", MOST_PORT)
+        workers = read_number(workers, "--workers (GRANIAN_WORKERS)", MOST_WORKERS)
         require_free_port(host, port)
         with database_errors():
             call_command("check", databases=list(connections))
@@ -159,4 +154,4 @@ def require_storage():
 
 def server_command(host, port, workers):
     """Return the command that runs the server."""
-    return [sys.executable, "-m", "boot.serve", "--host", host, "--port", str(port), "--workers", workers]
+    return [sys.executable, "-m", "boot.serve", "--host", host, "--port", str(port), "--workers", str(workers)]
