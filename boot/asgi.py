@@ -18,6 +18,7 @@ with lean_start():
     import structlog
     from configurations.wsgi import application as django_application
     from django.conf import settings
+    from django.db import DEFAULT_DB_ALIAS, connections
     from django.urls import Resolver404, resolve
     from uuid_utils import uuid7
 
@@ -29,6 +30,9 @@ with lean_start():
     from portal import metrics, tracing
     from portal.transfer.app import find_route, serve
     from portal.transfer.live import hub
+
+#: What the database does not answer by then is a 503; a worker and a command wait for it (boot/postgresql).
+connections.settings[DEFAULT_DB_ALIAS]["ANSWER_SECONDS"] = 30.0
 
 logger = line_logger("portal.request", settings.LOGGING["root"]["level"])
 bridge = WsgiBridge(django_application)

@@ -48,6 +48,7 @@ def database(data_dir):
         entry["OPTIONS"] = SQLITE_OPTIONS | entry.get("OPTIONS", {})
         entry["CONN_MAX_AGE"] = None
     elif entry["ENGINE"].endswith("postgresql"):
+        entry["ENGINE"] = "boot.postgresql"
         # Persistent connections cost 1.56 ms a request, psycopg's pool 1.96; Django refuses both together.
         entry["CONN_MAX_AGE"] = 300
         entry["CONN_HEALTH_CHECKS"] = True

@@ -180,6 +180,7 @@ def test_a_number_that_the_server_cannot_have_is_told_before_anything_is_made(ma
 
 def test_a_postgresql_that_is_gone_without_a_word_is_noticed(read):
     [databases] = read("DATABASES", DATABASE_URL="postgres://u@h/x?tcp_user_timeout=7")
+    assert databases["default"]["ENGINE"] == "boot.postgresql", "which knows of one that is frozen"
     options = databases["default"]["OPTIONS"]
     assert options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"] <= 60
     assert options["tcp_user_timeout"] == 7, "what the URL says counts"

@@ -16,6 +16,14 @@ def stop():
     return threading.Event()
 
 
+@pytest.fixture
+def _heard():
+    """Ctrl-C raises here, also where the shell that started the tests in the background had it ignored."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 def test_all_jobs_are_done_by_no_more_hands_than_there_are(stop):
     crew, done, at_once, most, lock = Crew(3, stop), [], [0], [0], threading.Lock()
     together = threading.Barrier(3, timeout=10)
@@ -35,6 +43,7 @@ def test_all_jobs_are_done_by_no_more_hands_than_there_are(stop):
     assert most[0] == 3
 
 
+@pytest.mark.usefixtures("_heard")
 def test_ctrl_c_does_not_wait_for_a_next_job_that_does_not_come(stop, monkeypatch):
     monkeypatch.setattr("portal_client.crew.GRACE_SECONDS", 0.1)
     asked, comes = threading.Event(), threading.Event()

@@ -1,0 +1,54 @@
+"""Django's PostgreSQL backend, with an end to waiting for a database that is frozen while its machine answers.
+
+Keepalives and `tcp_user_timeout` (boot/settings.py) find out about a machine that is gone. A PostgreSQL that is
+stopped, hangs in its disk, or waits for a lock that nobody lets go looks to them like one that thinks.
+"""
+
+from contextlib import suppress
+
+import psycopg
+from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
+
+#: A connection that has lain idle is asked one word before it is used again.
+HEALTH_SECONDS = 5.0
+#: The database is asked to drop a statement that was given up; one that is frozen will not hear it.
+CANCEL_SECONDS = 1.0
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection to PostgreSQL. With ANSWER_SECONDS in its entry of DATABASES no statement is waited for longer.
+
+    It is cancelled then, the connection is closed, and OperationalError is raised, as where a connection is lost: a
+    COMMIT may have come through.
+    """
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._seconds = self.settings_dict.get("ANSWER_SECONDS")
+
+    def get_new_connection(self, conn_params):
+        """Return a new connection of psycopg."""
+        connection = super().get_new_connection(conn_params)
+        wait = connection.wait
+
+        def wait_so_long(*arguments, **options):
+            try:
+                return wait(*arguments, **{"timeout": self._seconds} | options)
+            except psycopg.OperationalError:
+                if connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                    with suppress(psycopg.Error):
+                        connection.cancel_safe(timeout=CANCEL_SECONDS)
+                    connection.pgconn.finish()
+                raise
+
+        connection.wait = wait_so_long
+        return connection
+
+    def is_usable(self):
+        """Return whether the database answers a word, within HEALTH_SECONDS."""
+        usual, self._seconds = self._seconds, HEALTH_SECONDS
+        try:
+            return super().is_usable()
+        finally:
+            self._seconds = usual
