@@ -1,6 +1,8 @@
 """The calls: pages that follow each other, answers with types, refusals by their code."""
 
 import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,6 +43,40 @@ def test_a_batch_is_found_by_name_or_id_and_the_newest_of_a_name(client):
     second = client.create_batch(name)
     assert client.find_batch(name) == second
     assert client.find_batch(first.id) == first
+    assert client.open_batch(name) == second
+
+
+def test_all_that_open_a_batch_of_one_name_at_once_get_the_same_one(client, portal_server, ann_api):
+    name, looked = secrets.token_hex(8), threading.Barrier(4, timeout=30)
+
+    def open_it():
+        other = PortalClient(portal_server.url, ann_api.token, cache=False)
+        seen = list(other.batches())
+        other.batches = lambda: iter(seen)
+        looked.wait()
+        return other.open_batch(name).id
+
+    def open_four():
+        with ThreadPoolExecutor(4) as pool:
+            return {job.result() for job in [pool.submit(open_it) for _ in range(4)]}
+
+    (first,) = open_four()
+    assert open_four() == {first}
+    client.cancel(first)
+    (second,) = open_four()
+    assert second != first
+    assert client.find_batch(name).id == second
+
+
+def test_two_first_runs_of_one_folder_fill_one_batch(client, portal_server, ann_api, tmp_path):
+    folder, name = make_tree(tmp_path / "folder", {"a": b"a", "b": b"b"}), secrets.token_hex(8)
+    runs = [PortalClient(portal_server.url, ann_api.token, cache=False).prepare() for _ in range(2)]
+    for run in runs:
+        run.look([folder], name)
+    reports = [run.send(name, seal=False) for run in runs]
+    assert reports[0].batch.id == reports[1].batch.id
+    assert all(report.complete for report in reports)
+    assert client.find_batch(name).total_files == 2
 
 
 def test_refusals_are_raised_by_their_code(client, portal_server):

@@ -1,7 +1,8 @@
 """The portal's calls, one method each, with typed answers."""
 
+import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -20,9 +21,9 @@ def is_id(text: str) -> bool:
         return False
 
 
-def _once() -> dict[str, str]:
-    """Return the header that makes a POST safe to repeat."""
-    return {"Idempotency-Key": str(uuid.uuid4())}
+def _once(key: str | None = None) -> dict[str, str]:
+    """Return the header that makes a POST safe to repeat; whoever has the same `key` repeats the same one."""
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
 
 
 class Api(Lists):
@@ -35,11 +36,19 @@ class Api(Lists):
         return Limits.read(self._get("/limits"))
 
     def create_batch(
-        self, name: str = "", *, expected_files: int | None = None, metadata: dict[str, Any] | None = None
+        self,
+        name: str = "",
+        *,
+        expected_files: int | None = None,
+        metadata: dict[str, Any] | None = None,
+        key: str | None = None,
     ) -> Batch:
-        """Make a batch; with `expected_files` the last of them completes it."""
+        """Make a batch; with `expected_files` the last of them completes it.
+
+        Whoever sends the same with the same `key` within a day gets the same batch.
+        """
         fields = {"name": name, "expected_files": expected_files, "metadata": metadata or {}}
-        return Batch.read(self.transport.call("POST", "/batches", content=fields, headers=_once()).members)
+        return Batch.read(self.transport.call("POST", "/batches", content=fields, headers=_once(key)).members)
 
     def batch(self, batch_id: str) -> Batch:
         """Return a batch as it is now."""
@@ -50,8 +59,19 @@ class Api(Lists):
         if is_id(name_or_id):
             with suppress(NotFound):  # a folder may be named like that
                 return self.batch(name_or_id)
-        named = (batch for batch in self.batches() if batch.name == name_or_id and batch.status != "CANCELLED")
-        return next(named, None)
+        return next((batch for batch in self._named(name_or_id) if batch.status != "CANCELLED"), None)
+
+    def open_batch(self, name: str) -> Batch:
+        """Return the batch of this name, made if there is none: once, also by several that ask for it at once."""
+        newest = next(self._named(name), None)
+        if newest and newest.status != "CANCELLED":
+            return newest
+        # All that have seen the same last batch of this name make the same next one.
+        seen = f"{newest.id if newest else ''} {name}".encode(errors="surrogatepass")
+        return self.create_batch(name, key=hashlib.sha256(seen).hexdigest())
+
+    def _named(self, name: str) -> Iterator[Batch]:
+        return (batch for batch in self.batches() if batch.name == name)
 
     def seal(self, batch_id: str, *, expected_files: int | None = None, manifest_sha256: str | None = None) -> Batch:
         """Let no more files join, if the batch has what is expected; raises SealMismatch."""

@@ -82,7 +82,7 @@ class FolderUpload:
     def send(self, batch: str, *, seal: bool = True) -> UploadReport:
         """Send what is missing; then seal, if all is stored. A name that no batch has becomes one."""
         if self.batch is None:
-            self.batch = self.report.batch = self.api.create_batch(batch)
+            self.batch = self.report.batch = self.api.open_batch(batch)
         sender, crew = self._sender()
         plan, limits, batch_id = self.plan, self.api.limits(), self.batch.id
 
