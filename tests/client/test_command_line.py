@@ -156,6 +156,16 @@ def test_what_is_left_on_its_way_is_named_and_given_up_when_asked(portal, folder
     assert client.batch(batch.id).failed_count == 1
 
 
+def test_a_batch_that_was_complete_without_some_gets_its_receipt_when_they_have_ended(portal, name, ann_api, client):
+    batch = client.create_batch(name, expected_files=1)
+    ann_api.open_session(5, batch_id=batch.id, path="on its way")
+    expect(201, ann_api.put(f"/batches/{batch.id}/files/x", b"x"))
+    assert client.batch(batch.id).completed_at
+    done = portal("seal", name)
+    assert (done.exit_code, "1 files are on their way" in done.stdout) == (Exit.PARTIAL, True)
+    assert portal("seal", name, "--give-up").exit_code == Exit.DONE
+
+
 def test_who_may_not_remove_gives_up_nothing(portal, name, ann_api, client, portal_server, monkeypatch):
     batch = client.create_batch(name)
     ann_api.open_session(5, batch_id=batch.id, path="begun")

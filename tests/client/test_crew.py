@@ -67,6 +67,21 @@ def test_ctrl_c_does_not_wait_for_a_next_job_that_does_not_come(stop, monkeypatc
     assert took < 20
 
 
+@pytest.mark.usefixtures("_heard")
+def test_ctrl_c_waits_for_jobs_that_end_soon(stop):
+    ended = []
+
+    def job():
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        stop.wait(30)
+        time.sleep(0.2)
+        ended.append(stop.is_set())
+
+    with pytest.raises(KeyboardInterrupt):
+        Crew(1, stop).run([job])
+    assert ended == [True]
+
+
 def test_what_a_job_puts_in_front_is_done_before_what_waits(stop):
     crew, done = Crew(1, stop), []
 

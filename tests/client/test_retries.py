@@ -138,6 +138,26 @@ def test_a_file_that_did_not_wait_does_not_keep_the_next_from_waiting(monkeypatc
     Tries(0.3, threading.Event(), waits).pause(refused)
 
 
+@pytest.mark.parametrize(("long", "again"), [(0.5, 0.1), (0.1, 0.5)], ids=["patience", "a while"])
+def test_the_same_wait_is_told_and_tried_again_after_the_longer_of_patience_and_a_while(monkeypatch, long, again):
+    monkeypatch.setattr("portal_client.waits.AGAIN_SECONDS", again)
+    waits, told = Waits("here"), []
+    waits.hear = told.append
+    refused = make_error(429, {"code": "quota_exceeded"}, {})
+    began = time.monotonic()
+    waits.tell(refused, 5, long, 1)
+    waits.lose(refused)
+    time.sleep(0.2)
+    waits.tell(refused, 5, long, 1)
+    vain = waits.in_vain(refused, long)
+    if time.monotonic() - began < 0.45:  # else a slow machine has slept past it
+        assert (vain, len(told)) == (True, 1)
+    while time.monotonic() - began < 0.6:
+        time.sleep(0.01)
+    waits.tell(refused, 5, long, 1)
+    assert (waits.in_vain(refused, long), len(told)) == (False, 2)
+
+
 def test_what_is_called_off_stops_in_the_midst_of_a_pause(scripted, patient):
     scripted.answers = [problem(503, "server_busy", retry_after=4)]
     patient.transport.stop.set()

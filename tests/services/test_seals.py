@@ -156,6 +156,31 @@ def test_a_file_on_its_way_without_a_digest_is_in_no_manifest(ann, storage):
             seal(batch, manifest_sha256=manifest)
 
 
+@pytest.mark.parametrize("change", ["fails", "is another"])
+def test_what_changes_while_the_manifest_is_compared_is_compared_again(ann, storage, monkeypatch, change):
+    batch = make_batch(ann)
+    kept, going = (store_file(ann, storage, path.encode() * 3, batch=batch, path=path) for path in ("a", "b"))
+    session = ready_session(ann, storage, b"c", batch=batch, path="c", sha256=hashlib.sha256(b"c").hexdigest())
+    whole, digests = lines(("a", b"aaa"), ("b", b"bbb"), ("c", b"c")), []
+
+    def digest_and_change(*arguments, **options):
+        digests.append(digest_manifest(*arguments, **options))
+        if len(digests) == 1 and change == "fails":
+            abort_session(session)
+        elif len(digests) == 1:
+            delete_file(going, storage=storage)
+            store_file(ann, storage, b"other", batch=batch, path="d")
+        return digests[-1]
+
+    monkeypatch.setattr("portal.services.seals.digest_manifest", digest_and_change)
+    with pytest.raises(SealMismatch):
+        seal(batch, manifest_sha256=whole)
+    assert digests[0] == whole != digests[1]
+    batch.refresh_from_db()
+    assert batch.sealed_at is None
+    assert kept.pk
+
+
 def test_a_cancelled_batch_is_not_sealed(ann):
     batch = make_batch(ann)
     set_columns(batch, cancelled_at=batch.created_at)
