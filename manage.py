@@ -26,6 +26,11 @@ def main():
             settings.INSTALLED_APPS  # noqa: B018 - reads all settings
         except ImproperlyConfigured as error:
             sys.exit(str(error))
+        except AttributeError as error:
+            # What django-configurations raises for a class that there is not.
+            if "find configuration" not in str(error):
+                raise
+            sys.exit(f"DJANGO_CONFIGURATION must be Dev or Production, not {os.environ['DJANGO_CONFIGURATION']!r}.")
         django.setup()
         # The checks of a command load it, and it would load what is unused.
         import_module("rest_framework.compat")

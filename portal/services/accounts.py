@@ -9,6 +9,11 @@ from django.core.exceptions import ValidationError
 from portal.exceptions import Conflict, Invalid, NotFound
 
 
+def is_text(name):
+    """Whether a word of the command line is text: what is no UTF-8 comes as lone surrogates, and no database has it."""
+    return name.isascii() or name.encode(errors="ignore").decode() == name
+
+
 class AdminNameTaken(Conflict):
     """There is a user of that name who is no operator, and it is not for us to make one of them."""
 
@@ -32,7 +37,8 @@ def ensure_admin(username="admin"):
 
 def find_user(username):
     """Return the user of that name; raises NotFound."""
-    user = get_user_model().objects.filter(username=username).first()
+    # A name of the command line that is no UTF-8 cannot be asked for.
+    user = get_user_model().objects.filter(username=username).first() if is_text(username) else None
     if user is None:
         raise NotFound(f"There is no user {username}.")
     return user

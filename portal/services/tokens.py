@@ -14,6 +14,7 @@ from portal.exceptions import Invalid, NotAuthenticated
 from portal.models import ApiToken
 from portal.models.looks import once
 from portal.models.tokens import FIND_CALLER, token_state
+from portal.services.accounts import is_text
 from portal.services.rates import take_request
 
 #: Marks our tokens for people and for scanners of leaked secrets.
@@ -23,8 +24,8 @@ MAX_NAME_LENGTH = 100
 
 def create_token(user, *, name="", scopes=DEFAULT_SCOPES, expires_in=None):
     """Make a token of `user`; return `(row, token)`. The token cannot be had again: only its SHA-256 is kept."""
-    if len(name) > MAX_NAME_LENGTH:
-        raise Invalid(f"The name of a token has at most {MAX_NAME_LENGTH} characters.")
+    if len(name) > MAX_NAME_LENGTH or not is_text(name):
+        raise Invalid(f"The name of a token is text of at most {MAX_NAME_LENGTH} characters.")
     unknown = set(scopes) - set(SCOPES)
     if unknown:
         raise Invalid(f"Unknown scope: {', '.join(sorted(unknown))}. There are: {', '.join(SCOPES)}.")

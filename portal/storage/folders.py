@@ -20,10 +20,14 @@ class Folders:
     def __init__(self, root: Path):
         self.root = root.resolve()
         refuse_network(self.root, read_mounts())
-        with translated(f"prepare the storage folder {self.root}"):
-            _make_with_parents(self.root)
-            for kind in KINDS:
-                _make(self.root / kind)
+        try:
+            with translated(f"prepare the storage folder {self.root}"):
+                _make_with_parents(self.root)
+                for kind in KINDS:
+                    _make(self.root / kind)
+        except FileNotFoundError as error:
+            # The parents are there by then: this is how /proc says that nobody makes a folder in it.
+            raise StorageUnavailable(f"No folder can be made at {self.root}.") from error
         self._refuse_borders()
         self._kinds = {kind: self.root / kind for kind in KINDS}
         self._seen = {kind: self._identity(kind) for kind in KINDS}

@@ -197,6 +197,12 @@ def test_a_database_of_another_kind_is_refused_without_its_password(manage, valu
     assert "hunter2" not in done.stderr
 
 
+def test_a_configuration_that_there_is_not_is_told_in_one_line(manage):
+    done = manage("check", configuration="Nope")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "DJANGO_CONFIGURATION must be Dev or Production, not 'Nope'.\n"
+
+
 def test_production_is_clean_under_djangos_deployment_check(manage):
     done = manage(
         "check",

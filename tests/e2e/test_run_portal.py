@@ -64,13 +64,22 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path):
     assert f"Port {port} on 127.0.0.1 is in use" in done.stderr
 
 
-@pytest.mark.parametrize(("place", "text"), [("storage", "The storage cannot be used"), ("database", "The database")])
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ("storage", "The storage cannot be used"),
+        ("nowhere", "No folder can be made at /proc/portal"),
+        ("database", "The database"),
+    ],
+)
 def test_a_place_that_cannot_be_used_is_said_in_one_line(tmp_path, place, text):
     in_the_way = tmp_path / "in-the-way"
     in_the_way.touch()
     env = os.environ | {"PORTAL_DATA_DIR": str(tmp_path), "DJANGO_CONFIGURATION": "Dev"}
     if place == "database":
         env["DATABASE_URL"] = f"sqlite:///{in_the_way}/portal.sqlite3"
+    elif place == "nowhere":
+        env["PORTAL_STORAGE_URL"] = "file:///proc/portal"
     else:
         env["PORTAL_STORAGE_URL"] = f"file://{tmp_path}/bytes"
         (tmp_path / "bytes").mkdir()

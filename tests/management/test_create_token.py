@@ -52,6 +52,14 @@ def test_a_user_who_was_made_is_told_of_also_where_the_token_is_refused(db):
     assert "no user carol" in told.getvalue()
 
 
+def test_a_name_of_a_token_that_is_no_text_is_refused(ann):
+    with pytest.raises(CommandError, match="is text"):
+        run("create_token", "ann", "--name", "laptop \udcff")
+    assert not ApiToken.objects.exists()
+    run("create_token", "ann", "--name", "Jörgs Läptop 🙂")
+    assert ApiToken.objects.get().name == "Jörgs Läptop 🙂"
+
+
 def test_a_user_who_is_not_there_is_refused_where_none_is_to_be_made(db):
     with pytest.raises(CommandError, match="no user carol"):
         run("create_token", "carol", "--no-create-user")
@@ -60,7 +68,7 @@ def test_a_user_who_is_not_there_is_refused_where_none_is_to_be_made(db):
     assert run("create_token", "carol", "--no-create-user").count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 151, "a\nb", "<b>"])
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 151, "a\nb", "<b>", "\udcff"])
 def test_a_name_that_is_no_user_name_is_refused(db, name):
     with pytest.raises(CommandError):
         run("create_token", name)
