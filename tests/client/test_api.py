@@ -8,6 +8,8 @@ import pytest
 
 import portal_client
 from portal_client import PortalClient, PortalError, errors, lists
+from portal_client.plans import make_plan
+from portal_client.sources import find_sources
 from tests.client.trees import make_tree
 from tests.docs.pages import named, read, rows
 from tests.views.shapes import NOBODY
@@ -31,6 +33,12 @@ def test_files_of_a_batch_are_read_to_their_end(client, tmp_path, monkeypatch):
     assert list(client.files(batch.id, status="FAILED")) == []
 
 
+@pytest.fixture
+def name():
+    """A name that no batch has."""
+    return secrets.token_hex(8)
+
+
 LIKE_AN_ID = "550e8400-e29b-41d4-a716-446655440000"
 
 
@@ -46,36 +54,63 @@ def test_a_batch_is_found_by_name_or_id_and_the_newest_of_a_name(client):
     assert client.open_batch(name) == second
 
 
-def test_all_that_open_a_batch_of_one_name_at_once_get_the_same_one(client, portal_server, ann_api):
-    name, looked = secrets.token_hex(8), threading.Barrier(4, timeout=30)
+@pytest.fixture
+def open_at_once(portal_server, ann_api):
+    """Give a function by which four, who have all looked before, open a batch of `name`; it returns their ids."""
 
-    def open_it():
+    def open_one(name, looked):
         other = PortalClient(portal_server.url, ann_api.token, cache=False)
         seen = list(other.batches())
         other.batches = lambda: iter(seen)
         looked.wait()
         return other.open_batch(name).id
 
-    def open_four():
+    def open_four(name):
+        looked = threading.Barrier(4, timeout=30)
         with ThreadPoolExecutor(4) as pool:
-            return {job.result() for job in [pool.submit(open_it) for _ in range(4)]}
+            return {job.result() for job in [pool.submit(open_one, name, looked) for _ in range(4)]}
 
-    (first,) = open_four()
-    assert open_four() == {first}
+    return open_four
+
+
+def test_all_that_open_a_batch_of_one_name_at_once_get_the_same_one(client, name, open_at_once):
+    (first,) = open_at_once(name)
+    assert open_at_once(name) == {first}
     client.cancel(first)
-    (second,) = open_four()
+    (second,) = open_at_once(name)
     assert second != first
     assert client.find_batch(name).id == second
 
 
-def test_two_first_runs_of_one_folder_fill_one_batch(client, portal_server, ann_api, tmp_path):
-    folder, name = make_tree(tmp_path / "folder", {"a": b"a", "b": b"b"}), secrets.token_hex(8)
+def test_no_batch_that_was_cancelled_since_is_opened(client, name):
+    first = client.open_batch(name, newest="")
+    client.cancel(first.id)
+    second = client.open_batch(name, newest="")
+    client.cancel(second.id)
+    third = client.open_batch(name, newest="")
+    assert len({first.id, second.id, third.id}) == 3
+    assert (client.open_batch(name, newest=""), third.status) == (third, "INIT")
+
+
+@pytest.mark.parametrize("size", [1, 9 * 2**20], ids=["small", "large"])
+@pytest.mark.parametrize("changed", [False, True])
+def test_two_first_runs_of_one_folder_fill_one_batch(client, portal_server, ann_api, tmp_path, name, size, changed):
+    folder = make_tree(tmp_path / "folder", {"a": b"a" * size, "b": b"b"})
     runs = [PortalClient(portal_server.url, ann_api.token, cache=False).prepare() for _ in range(2)]
     for run in runs:
         run.look([folder], name)
-    reports = [run.send(name, seal=False) for run in runs]
-    assert reports[0].batch.id == reports[1].batch.id
-    assert all(report.complete for report in reports)
+    first = runs[0].send(name)
+    if changed:
+        make_tree(folder, {"c": b"came since"})
+        runs[1].found = find_sources([folder])
+        runs[1].plan = make_plan(runs[1].found.sources, ())
+        with pytest.raises(errors.BatchSealed):
+            runs[1].send(name)
+        return
+    second = runs[1].send(name)
+    assert first.receipt == second.receipt
+    assert second.complete
+    assert second.stored == 2
     assert client.find_batch(name).total_files == 2
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -10,15 +10,7 @@ from urllib.parse import quote
 from portal_client.bodies import Body, Sent
 from portal_client.errors import BadAnswer, NotFound
 from portal_client.lists import Lists
-from portal_client.members import Batch, File, Limits, Receipt, Results, Session, SignedPart, SignedParts
-
-
-def is_id(text: str) -> bool:
-    """Whether `text` has the form of an id."""
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
+from portal_client.members import Batch, File, Limits, Receipt, Results, Session, SignedPart, SignedParts, is_id
 
 
 def _once(key: str | None = None) -> dict[str, str]:
@@ -36,19 +28,11 @@ class Api(Lists):
         return Limits.read(self._get("/limits"))
 
     def create_batch(
-        self,
-        name: str = "",
-        *,
-        expected_files: int | None = None,
-        metadata: dict[str, Any] | None = None,
-        key: str | None = None,
+        self, name: str = "", *, expected_files: int | None = None, metadata: dict[str, Any] | None = None
     ) -> Batch:
-        """Make a batch; with `expected_files` the last of them completes it.
-
-        Whoever sends the same with the same `key` within a day gets the same batch.
-        """
+        """Make a batch; with `expected_files` the last of them completes it."""
         fields = {"name": name, "expected_files": expected_files, "metadata": metadata or {}}
-        return Batch.read(self.transport.call("POST", "/batches", content=fields, headers=_once(key)).members)
+        return Batch.read(self.transport.call("POST", "/batches", content=fields, headers=_once()).members)
 
     def batch(self, batch_id: str) -> Batch:
         """Return a batch as it is now."""
@@ -56,22 +40,41 @@ class Api(Lists):
 
     def find_batch(self, name_or_id: str) -> Batch | None:
         """Return the batch of this id, or the newest of this name that is not cancelled; None when there is none."""
+        return self.look_for_batch(name_or_id)[0]
+
+    def look_for_batch(self, name_or_id: str) -> tuple[Batch | None, str]:
+        """Return what `find_batch` does, and the id of the newest batch of this name, cancelled or not, or ""."""
         if is_id(name_or_id):
             with suppress(NotFound):  # a folder may be named like that
-                return self.batch(name_or_id)
-        return next((batch for batch in self._named(name_or_id) if batch.status != "CANCELLED"), None)
+                return self.batch(name_or_id), ""
+        newest = ""
+        for batch in self.batches():
+            if batch.name == name_or_id:
+                newest = newest or batch.id
+                if batch.status != "CANCELLED":
+                    return batch, newest
+        return None, newest
 
-    def open_batch(self, name: str) -> Batch:
-        """Return the batch of this name, made if there is none: once, also by several that ask for it at once."""
-        newest = next(self._named(name), None)
-        if newest and newest.status != "CANCELLED":
-            return newest
-        # All that have seen the same last batch of this name make the same next one.
-        seen = f"{newest.id if newest else ''} {name}".encode(errors="surrogatepass")
-        return self.create_batch(name, key=hashlib.sha256(seen).hexdigest())
+    def open_batch(self, name_or_id: str, newest: str | None = None) -> Batch:
+        """Return the batch of this name or id; a name that none has becomes one, once for all that ask at once.
 
-    def _named(self, name: str) -> Iterator[Batch]:
-        return (batch for batch in self.batches() if batch.name == name)
+        Whoever has looked and found none says which was the `newest`.
+        """
+        if newest is None:
+            found, newest = self.look_for_batch(name_or_id)
+            if found:
+                return found
+        while True:
+            key = hashlib.sha256(f"{newest} {name_or_id}".encode(errors="surrogatepass")).hexdigest()
+            answer = self.transport.call("POST", "/batches", content={"name": name_or_id}, headers=_once(key))
+            batch = Batch.read(answer.members)
+            if not answer.headers.get("Idempotent-Replayed"):
+                return batch
+            # Somebody else's, made since or long ago: it may be another by now.
+            batch = self.batch(batch.id)
+            if batch.status != "CANCELLED":
+                return batch
+            newest = batch.id
 
     def seal(self, batch_id: str, *, expected_files: int | None = None, manifest_sha256: str | None = None) -> Batch:
         """Let no more files join, if the batch has what is expected; raises SealMismatch."""

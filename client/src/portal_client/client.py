@@ -83,7 +83,7 @@ class PortalClient(Api):
         if len(sources) != 1:
             raise PortalError(f"{path} is not a file that can be taken.")
         source = sources[0]
-        batch_id = (self.find_batch(batch) or self.open_batch(batch)).id if batch else None
+        batch_id = self.open_batch(batch).id if batch else None
         digests, crew = Digests(self.cache), Crew(self.parallel, self.transport.stop)
         digests.load([source])
         sender = Sender(self, batch_id, crew=crew, digests=digests, progress=progress or Progress())

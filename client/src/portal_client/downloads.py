@@ -12,13 +12,13 @@ from typing import BinaryIO
 
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from portal_client.api import Api, is_id
+from portal_client.api import Api
 from portal_client.bodies import BLOCK_BYTES
 from portal_client.crew import Crew, Job
 from portal_client.digests import Digests
 from portal_client.errors import ApiError, Corrupt, PortalError, Stopped, Unreachable
 from portal_client.landing import Part, find_stamp, make_place
-from portal_client.members import Batch, File
+from portal_client.members import Batch, File, is_id
 from portal_client.progress import Progress
 from portal_client.sources import Failure, Source
 

@@ -9,7 +9,7 @@ from portal_client.api import Api
 from portal_client.bundles import make_bundles
 from portal_client.crew import Crew, Job
 from portal_client.digests import Digests
-from portal_client.errors import ApiError, Corrupt
+from portal_client.errors import ApiError, BatchSealed, Corrupt
 from portal_client.manifests import digest_manifest
 from portal_client.members import Batch, Receipt
 from portal_client.plans import Plan, make_plan
@@ -56,20 +56,19 @@ class FolderUpload:
         self.found, self.plan = Found(), Plan()
         self.batch: Batch | None = None
         self.report = UploadReport(None)
+        self._newest: str | None = None
         self._began = time.monotonic()
 
     def look(self, paths: Paths, batch: str, *, follow_links: bool = False) -> UploadReport:
         """Compare local files with the batch of this name or id, whose bytes are not read; changes nothing."""
         self.found = find_sources(paths, follow_links=follow_links)
-        self.batch = self.api.find_batch(batch)
+        self.batch, self._newest = self.api.look_for_batch(batch)
         sources, report = self.found.sources, self.report
-        self.plan = make_plan(sources, self.api.files(self.batch.id) if self.batch else ())
+        self._make_plan()
         self.digests.load(sources)
-        report.batch, report.pending, report.extra = self.batch, self.plan.pending, sorted(self.plan.extra)
         report.files = len(sources) + len(self.found.failures)
         report.size = sum(source.size for source in sources)
         report.links, report.devices = self.found.links, self.found.devices
-        report.failures = [*self.found.failures, *self.plan.failures]
         report.to_send = sorted(source.path for source in (*self.plan.send, *(one for one, _ in self.plan.resume)))
         return report
 
@@ -82,9 +81,30 @@ class FolderUpload:
     def send(self, batch: str, *, seal: bool = True) -> UploadReport:
         """Send what is missing; then seal, if all is stored. A name that no batch has becomes one."""
         if self.batch is None:
-            self.batch = self.report.batch = self.api.open_batch(batch)
+            self.batch = self.report.batch = self.api.open_batch(batch, self._newest)
+        try:
+            sender = self._send_missing(self.batch.id)
+        except BatchSealed:
+            # What is missing now is refused; it may be that another run of this folder has stored and sealed all.
+            self._make_plan()
+            if self.plan.send or self.plan.resume:
+                raise
+            sender, crew = self._sender()
+            self._run(sender, crew, self._comparisons(sender))
+        if seal and self.report.complete and not self.plan.pending:
+            self.report.receipt = self._seal(sender)
+        self.report.batch = self.api.batch(self.batch.id)
+        return self.report
+
+    def _make_plan(self) -> None:
+        self.plan = make_plan(self.found.sources, self.api.files(self.batch.id) if self.batch else ())
+        report = self.report
+        report.batch, report.pending, report.extra = self.batch, self.plan.pending, sorted(self.plan.extra)
+        report.failures = [*self.found.failures, *self.plan.failures]
+
+    def _send_missing(self, batch_id: str) -> Sender:
         sender, crew = self._sender()
-        plan, limits, batch_id = self.plan, self.api.limits(), self.batch.id
+        plan, limits = self.plan, self.api.limits()
 
         def jobs() -> Iterator[Job]:
             self._declare(sender, batch_id, limits.max_bulk_files)
@@ -99,10 +119,7 @@ class FolderUpload:
             yield from (partial(sender.send_bundle, bundle) for bundle in make_bundles(small))
 
         self._run(sender, crew, jobs())
-        if seal and self.report.complete and not self.plan.pending:
-            self.report.receipt = self._seal(sender)
-        self.report.batch = self.api.batch(self.batch.id)
-        return self.report
+        return sender
 
     def _sender(self) -> tuple[Sender, Crew]:
         crew = Crew(self.parallel, self.api.transport.stop)

@@ -5,8 +5,17 @@ from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from types import UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from portal_client.errors import BadAnswer
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` has the form of an id."""
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
 
 
 class Members:

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from portal_client.api import is_id
 from portal_client.cli.app import Exit, FollowLinks, Json, Parallel, Patience, Quiet, app, make_client, screen, told
 from portal_client.cli.display import make_progress, show_failures, show_size
 from portal_client.client import PARALLEL, PATIENCE_SECONDS
 from portal_client.errors import BatchCompleted, BatchSealed, PortalError
 from portal_client.folders import UploadReport
+from portal_client.members import is_id
 from portal_client.sources import show_name
 
 #: So many names of a list are shown; `--json` has them all.
