@@ -2,6 +2,7 @@
 """Run a management command of the portal: `python manage.py COMMAND`."""
 
 import os
+import re
 import sys
 from importlib import import_module
 
@@ -28,7 +29,7 @@ def main():
             sys.exit(str(error))
         except AttributeError as error:
             # What django-configurations raises for a class that there is not.
-            if "find configuration" not in str(error):
+            if not re.search("Couldn't (find|setup) configuration", str(error)):
                 raise
             sys.exit(f"DJANGO_CONFIGURATION must be Dev or Production, not {os.environ['DJANGO_CONFIGURATION']!r}.")
         django.setup()

@@ -92,6 +92,8 @@ def list_tokens(*, username=None, with_ended=False):
 
 def find_tokens(text):
     """Return the tokens that an operator may mean by `text`: a whole token, its id or its first characters."""
+    if not is_text(text):
+        return ApiToken.objects.none()
     # A prefix of fewer characters than are kept would revoke too much at once.
     named = Q(digest=_digest(text)) | Q(prefix=text)
     with contextlib.suppress(ValueError):

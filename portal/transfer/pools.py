@@ -2,12 +2,14 @@
 
 import asyncio
 import contextvars
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from django.conf import settings
 from django.db import close_old_connections
 
+from portal.exceptions import ServerBusy
 from portal.services.inspection import is_asked
 
 #: Each thread keeps one database connection; more threads would only queue for the database instead of here.
@@ -20,6 +22,9 @@ JUDGE_THREADS = 4
 #: Who stores and records in one step waits for the disk and for the database: it must hold up nobody who needs only one
 #: of them. A database connection each, too.
 BOTH_THREADS = 4
+#: A request that has stood in line for a database thread for longer is refused: whoever is at the database may hang in
+#: it for half a minute (boot/asgi.py), and those behind would wait for one another.
+QUEUE_SECONDS = 20.0
 
 database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="portal-database")
 io = ThreadPoolExecutor(
@@ -58,6 +63,12 @@ def in_unit(function, *args):
         close_old_connections()
 
 
+def _call_in_time(asked_at, function, *args):
+    if time.monotonic() - asked_at > QUEUE_SECONDS:
+        raise ServerBusy("The database keeps all that ask it waiting.")
+    return function(*args)
+
+
 def _call_and_tell(function, closed):
     try:
         function()
@@ -87,7 +98,7 @@ class Jobs:
             function()
 
     async def run_database(self, function, *args):
-        """Run one step in the database pool, on a connection that is looked after."""
+        """Run one step in the database pool, on a connection that is looked after; the first may raise ServerBusy."""
         return await self.start_database(function, *args)
 
     def start_database(self, function, *args):
@@ -118,5 +129,8 @@ class Jobs:
         return await self._start(pool, function, *args)
 
     def _start(self, pool, function, *args):
+        if pool is database and self._last is None:
+            # Nothing was done for the request yet.
+            function = partial(_call_in_time, time.monotonic(), function)
         self._last = pool.submit(contextvars.copy_context().run, function, *args)
         return asyncio.wrap_future(self._last)

@@ -197,10 +197,11 @@ def test_a_database_of_another_kind_is_refused_without_its_password(manage, valu
     assert "hunter2" not in done.stderr
 
 
-def test_a_configuration_that_there_is_not_is_told_in_one_line(manage):
-    done = manage("check", configuration="Nope")
+@pytest.mark.parametrize("name", ["Nope", "Path", "database"])
+def test_a_configuration_that_there_is_not_is_told_in_one_line(manage, name):
+    done = manage("check", configuration=name)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "DJANGO_CONFIGURATION must be Dev or Production, not 'Nope'.\n"
+    assert done.stderr == f"DJANGO_CONFIGURATION must be Dev or Production, not '{name}'.\n"
 
 
 def test_production_is_clean_under_djangos_deployment_check(manage):

@@ -47,7 +47,7 @@ def test_revoking_again_is_no_fault_and_keeps_the_first_time(ann):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ptl_", "ptl_abcde", "x" * 5000, "01890000-0000-7000-8000-000000000000", "%", "*"]
+    "text", ["", "ptl_", "ptl_abcde", "x" * 5000, "01890000-0000-7000-8000-000000000000", "%", "*", "\udcff"]
 )
 def test_what_names_no_token_is_refused_and_revokes_nothing(ann, text):
     token = make_token(ann)
