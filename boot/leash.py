@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import sys
+import warnings  # noqa: F401 - execvp imports it, and by then its file may be out of the new user's reach
 
 PR_SET_PDEATHSIG = 1
 

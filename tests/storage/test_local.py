@@ -65,10 +65,11 @@ def test_opening_a_folder_again_finds_what_is_there(root, storage):
 
 def test_every_file_is_opened_close_on_exec_and_without_following_links(storage, monkeypatch):
     flags, really = [], os.open
-    monkeypatch.setattr(os, "open", lambda path, flag, *rest: (flags.append(flag), really(path, flag, *rest))[1])
-    staging, key = staged(storage), stored(storage)
-    storage.open_object(key).close()
-    storage.hold(staging, object_key()).close()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", lambda path, flag, *rest: (flags.append(flag), really(path, flag, *rest))[1])
+        staging, key = staged(storage), stored(storage)
+        storage.open_object(key).close()
+        storage.hold(staging, object_key()).close()
     files = [flag for flag in flags if not flag & os.O_DIRECTORY]
     assert len(files) == 7
     assert all(flag & os.O_NOFOLLOW for flag in files)

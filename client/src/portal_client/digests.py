@@ -126,5 +126,9 @@ class Digests:
         if self._place is not None:
             self._place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = sqlite3.connect(self._place or ":memory:", timeout=LOCK_SECONDS)
-        database.execute(SCHEMA)
+        try:
+            database.execute(SCHEMA)
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
