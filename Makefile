@@ -25,7 +25,9 @@ help: ## show this list
 run: $(VENV)/.run ## start the portal on 127.0.0.1:8000 and print how to use it
 	@$(BIN)/python manage.py run_portal
 
-runner: $(VENV)/.run ## start a receiver of events to copy (examples/runner), beside `make run`
+runner: $(VENV)/.run ## start a receiver of events to copy (examples/runner), beside a portal that sends to it
+	@[ -e $${PORTAL_RUNNER_SECRET_FILE:-$${PORTAL_DATA_DIR:-var}/secrets/runner_secret} ] || [ "$$PORTAL_RUNNER_SECRET" ] || \
+		{ echo "No secret yet: start the portal first, as examples/runner/README.md says." >&2; exit 1; }
 	@PORTAL_TOKEN=$$($(BIN)/python manage.py create_token runner --scope service --expires-in 1d | tail -n 1) \
 	PORTAL_RUNNER_SECRET_FILE=$${PORTAL_RUNNER_SECRET_FILE:-$${PORTAL_DATA_DIR:-var}/secrets/runner_secret} \
 	RUNNER_FOLDER=$${RUNNER_FOLDER:-$${PORTAL_DATA_DIR:-var}/received} \
@@ -114,7 +116,8 @@ clean: ## remove .venv and caches; ./var, with your files, stays
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
 		"Python 3.11 to 3.14 is needed, this is %d.%d: make PYTHON=python3.11" % v)'
-	$(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV), this once; it takes a minute or two."
+	@$(PYTHON) -m venv --clear $(VENV)
 
 # Stamps: nothing is installed again until one of these two files changes.
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python

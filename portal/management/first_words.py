@@ -1,5 +1,9 @@
 """What `make run` prints once the portal answers: its address, who may log in, a curl that stores a file."""
 
+import os
+import sys
+from pathlib import Path
+
 TEMPLATE = """
 The portal answers at {url}
 
@@ -25,8 +29,9 @@ BODY = "Hello, portal!"
 
 def first_words(url, *, admin, password, token, days):
     """Return the text; `password` is None when the admin was there before, for only its hash is kept."""
+    python = os.path.relpath(sys.executable) if Path(sys.executable).is_relative_to(Path.cwd()) else "python"
     if password:
         login = f"{admin} / {password}   (made now; keep it, it is shown this once)"
     else:
-        login = f"{admin}   (password as on the first run; another: manage.py changepassword {admin})"
+        login = f"{admin}   (password as on the first run; another: {python} manage.py changepassword {admin})"
     return TEMPLATE.format(url=url, admin=admin, login=login, token=token, days=days, body=BODY, size=len(BODY))

@@ -5,6 +5,7 @@ from rest_framework import serializers
 from portal.models import Endpoint, OutboxEvent
 from portal.runner.addresses import MAX_URL_LENGTH
 from portal.serializers.bodies import BodyIn
+from portal.serializers.texts import WordField
 from portal.services.endpoint_secrets import old_secret_until, secret_of
 
 #: The columns of an endpoint in the API, read with `values()`.
@@ -16,7 +17,7 @@ class EndpointIn(BodyIn):
 
     url = serializers.CharField(max_length=MAX_URL_LENGTH, trim_whitespace=False)
     event_types = serializers.ListField(
-        child=serializers.ChoiceField(choices=OutboxEvent.Type.choices), required=False, default=list, max_length=100
+        child=WordField(choices=OutboxEvent.Type.choices), required=False, default=list, max_length=100
     )
 
 

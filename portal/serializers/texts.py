@@ -55,6 +55,16 @@ class PlainTextField(serializers.CharField):
         return text
 
 
+class WordField(serializers.ChoiceField):
+    """One of some words; a refusal names them."""
+
+    default_error_messages = {"invalid_choice": '"{input}" is not a valid choice; there are: {words}.'}
+
+    def fail(self, key, **values):
+        """Raise ValidationError."""
+        super().fail(key, words=", ".join(map(str, self.choices)), **values)
+
+
 @extend_schema_field(
     {
         "type": "string",

@@ -59,7 +59,8 @@ def _keep_lines(batch):
 def refuse_incomplete(batch):
     """Raise BatchNotComplete unless the batch is completed and none of its files is pending: then nothing changes."""
     if batch.completed_at is None or batch.pending_count:
-        raise BatchNotComplete
+        ended = batch.cancelled_at is None and not batch.pending_count
+        raise BatchNotComplete("Nothing of the batch is pending: seal it, and there is a receipt." if ended else None)
 
 
 def digest_manifest(batch, *, promised=False):

@@ -32,6 +32,9 @@ PLAIN_HEADER = re.compile(
     re.DOTALL,
 )
 
+#: How a compressed archive begins.
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
 PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]+)=")
 
 
@@ -75,7 +78,7 @@ class TarReader:
     def finish(self):
         """Raise StreamBroken unless the archive has come to its end: whoever wrote it may have died."""
         if not self._complete:
-            raise StreamBroken("The archive ends without its end mark.")
+            raise StreamBroken(_compression(self._block) or "The archive ends without its end mark.")
 
     def _take_block(self, block):
         if self._describing:
@@ -163,7 +166,13 @@ def read_header(block):
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        raise StreamBroken(f"Not a header of a tar archive: {error}.") from error
+        raise StreamBroken(_compression(block) or f"Not a header of a tar archive: {error}.") from error
+
+
+def _compression(block):
+    """Return what to say of an archive that begins like this, None unless it is compressed."""
+    names = [name for magic, name in COMPRESSED.items() if block.startswith(magic)]
+    return f"The archive is compressed with {names[0]}; send it as tar alone." if names else None
 
 
 def read_pax(data):

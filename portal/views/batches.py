@@ -20,7 +20,7 @@ from portal.serializers.batches import (
 )
 from portal.serializers.declarations import DeclareIn, DeclareResults, read_entry, render_declared
 from portal.serializers.files import FILE_FIELDS, FilePage, render_file
-from portal.serializers.texts import PlainTextField
+from portal.serializers.texts import PlainTextField, WordField
 from portal.services.batches import create_batch, get_batch, list_batch_files, list_batches
 from portal.services.cancels import cancel_batch, delete_batch_files
 from portal.services.declarations import declare_files
@@ -39,13 +39,13 @@ TEXT = ["text/plain; charset=utf-8", "text/plain; charset=UTF-8"]
 class BatchQuery(PageQuery):
     """The query of `GET /batches`."""
 
-    status = serializers.ChoiceField(choices=UploadBatch.Status.choices, required=False)
+    status = WordField(choices=UploadBatch.Status.choices, required=False)
 
 
 class BatchFileQuery(PageQuery):
     """The query of `GET /batches/{id}/files`; `path_prefix` orders by path instead of id."""
 
-    status = serializers.ChoiceField(choices=IngestFile.Status.choices, required=False)
+    status = WordField(choices=IngestFile.Status.choices, required=False)
     path_prefix = PlainTextField(required=False, allow_blank=True, max_length=1024)
 
 
@@ -83,7 +83,7 @@ class BatchList(APIView):
 class CancelQuery(serializers.Serializer):
     """The query of `DELETE /batches/{id}`."""
 
-    files = serializers.ChoiceField(choices=["delete"], required=False)
+    files = WordField(choices=["delete"], required=False)
 
 
 class BatchDetail(APIView):

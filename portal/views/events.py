@@ -21,7 +21,7 @@ from portal.serializers.events import (
     render_event,
     replay_members,
 )
-from portal.serializers.texts import BIGINT_MAX
+from portal.serializers.texts import BIGINT_MAX, WordField
 from portal.services.deliveries import list_deliveries
 from portal.services.events import list_events
 from portal.services.replays import replay_event
@@ -35,7 +35,7 @@ SCHEMAS = Path(__file__).resolve().parent.parent / "schemas" / "events"
 class BatchEventQuery(PageQuery):
     """The query of `GET /batches/{id}/events`; `after` is the `seq` of the last event that is known."""
 
-    type = serializers.ChoiceField(choices=OutboxEvent.Type.choices, required=False)
+    type = WordField(choices=OutboxEvent.Type.choices, required=False)
     after = serializers.IntegerField(min_value=0, max_value=BIGINT_MAX, required=False)
 
 

@@ -1,13 +1,13 @@
 """Files over JSON; their content goes out by `portal/transfer/`."""
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from portal import access
 from portal.models import IngestFile
 from portal.serializers.files import FILE_FIELDS, FileOut, FilePage, file_members, render_file
+from portal.serializers.texts import WordField
 from portal.services.files import delete_file, list_files
 from portal.storage import get_storage
 from portal.views.lists import PageQuery, page_response, read_query
@@ -16,8 +16,8 @@ from portal.views.lists import PageQuery, page_response, read_query
 class FileQuery(PageQuery):
     """The query of `GET /files`; `batch=none` keeps those that belong to no batch."""
 
-    status = serializers.ChoiceField(choices=IngestFile.Status.choices, required=False)
-    batch = serializers.ChoiceField(choices=["none"], required=False)
+    status = WordField(choices=IngestFile.Status.choices, required=False)
+    batch = WordField(choices=["none"], required=False)
 
 
 class FileList(APIView):

@@ -36,7 +36,9 @@ class StrictJSONParser(BaseParser):
         except RecursionError as error:
             raise ParseError(TOO_DEEP) from error
         except ValueError as error:
-            raise ParseError(f"Not valid JSON: {error}") from error
+            given = parser_context["request"].META.get("CONTENT_TYPE") if parser_context else media_type
+            what = "Not valid JSON" if given else "Not valid JSON, as which a body without a Content-Type is read"
+            raise ParseError(f"{what}: {error}") from error
         faults = [*islice(_faults_of(body), MOST_FAULTS)]
         if faults:
             raise Invalid("Some fields are not valid.", errors=faults)

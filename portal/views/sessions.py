@@ -1,7 +1,6 @@
 """Upload sessions over JSON; the parts themselves come in by `portal/transfer/`."""
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -19,6 +18,7 @@ from portal.serializers.sessions import (
     render_session,
     session_members,
 )
+from portal.serializers.texts import WordField
 from portal.services.cleanup import remove_bytes
 from portal.services.finalize import finalize_session
 from portal.services.part_records import list_parts
@@ -37,7 +37,7 @@ FINALIZING_RETRY_SECONDS = 2
 class SessionQuery(PageQuery):
     """The query of `GET /uploads/sessions`."""
 
-    status = serializers.ChoiceField(choices=UploadSession.Status.choices, required=False)
+    status = WordField(choices=UploadSession.Status.choices, required=False)
 
 
 class SessionList(APIView):

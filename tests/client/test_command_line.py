@@ -229,6 +229,23 @@ def test_more_for_a_sealed_batch_is_refused_with_advice(portal, folder, name):
     assert "Give another name: --batch NAME." in done.stderr
 
 
+def test_what_changed_in_a_sealed_batch_is_to_go_into_another(portal, folder, name):
+    portal("upload", folder, "-b", name)
+    next(path for path in folder.iterdir() if path.is_file()).write_bytes(b"changed since")
+    done = portal("upload", folder, "-b", name)
+    assert done.exit_code == Exit.PARTIAL
+    assert "The batch is sealed and stays as it is; what changed goes into another: --batch NAME" in done.stderr
+    assert "portal seal" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["seal", "status", "download"])
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_a_batch_without_a_name_is_none_that_an_empty_word_means(portal, client, command, nothing):
+    client.create_batch(nothing)
+    done = portal(command, nothing)
+    assert (done.exit_code, "is wanted" in done.stderr) == (Exit.FAILED, True)
+
+
 def test_status_follows_to_the_end(portal, folder, name):
     portal("upload", folder, "-b", name)
     done = portal("status", name, "--follow")
@@ -241,6 +258,8 @@ def test_login_tries_the_token_and_keeps_it_for_its_owner_alone(home, ann_api, n
     done = run("login", ann_api.url, stdin="ptl_wrong\n")
     assert done.exit_code == Exit.FAILED
     assert not config_file().exists()
+    done = run("login", ann_api.url, stdin="")
+    assert (done.exit_code, "No token came on stdin" in done.stderr) == (Exit.FAILED, True)
     done = run("login", f"{ann_api.url}/", stdin=f"{ann_api.token}\n")
     assert done.exit_code == Exit.DONE
     assert ann_api.token not in done.stdout + done.stderr
@@ -254,7 +273,9 @@ def test_a_token_is_never_given_to_another_address(home, ann_api):
     assert read_config("http://127.0.0.1:9") == ("http://127.0.0.1:9", "")
     done = run("--url", "http://127.0.0.1:9", "batches")
     assert done.exit_code == Exit.FAILED
-    assert "Not logged in" in done.stderr
+    assert "Not logged in to http://127.0.0.1:9:" in done.stderr
+    done = run("--url", "127.0.0.1:9", "batches")
+    assert (done.exit_code, "it begins with https://" in done.stderr) == (Exit.FAILED, True)
 
 
 def test_nobody_logged_in_is_told_what_to_do(home):

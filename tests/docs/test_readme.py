@@ -45,7 +45,8 @@ def test_three_files_make_a_batch_that_is_complete(shell, ann_api):
     assert (batch["status"], batch["stored_count"], batch["total_files"]) == ("COMPLETE", 3, 3)
     assert batch["completed_at"]
     files = expect(200, ann_api.get(f"/batches/{batch['id']}/files?status=STORED"))["results"]
-    assert [file["original_filename"] for file in files] == ["one.txt", "two.txt", "three.txt"]
+    assert [file["original_filename"] for file in files] == ["one", "two", "three"]
+    assert [file["path"] for file in files] == ["one.txt", "two.txt", "three.txt"]
     contents = [ann_api.get(f"/files/{file['id']}/content").content for file in files]
     assert contents == [b"one", b"two", b"three"]
 
@@ -76,10 +77,10 @@ def test_what_is_missing_is_sent_and_nothing_else(shell, tmp_path, ann_api):
     session = ann_api.open_session(len(data), original_filename="again.bin")
     for number in (2, 5):
         expect(200, ann_api.put_part(session, number, data[(number - 1) * CHUNK : number * CHUNK]))
-    printed = shell(LARGE[0], FILE="again.bin", SESSION=session["session_id"])
+    printed = shell(LARGE[0], FILE="again.bin", LARGE=session["session_id"])
     sent = [int(number) for number in re.findall(r'"part_number":(\d+)', printed)]
     assert sent == [1, 3, 4, 6]
-    again = shell(LARGE[0], FILE="again.bin", SESSION=session["session_id"])
+    again = shell(LARGE[0], FILE="again.bin", LARGE=session["session_id"])
     assert "part_number" not in again
     assert last_json(again)["sha256"] == hashlib.sha256(data).hexdigest()
 

@@ -46,6 +46,10 @@ def test_sigterm_stops_server_and_worker(running):
     port = int(re.search(r"answers at http://127.0.0.1:(\d+)", text).group(1))
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+    assert process.stdout.read().splitlines()[-2:] == [
+        "Stopping: requests that are under way have up to 12 seconds.",
+        "Stopped.",
+    ]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 5)
 

@@ -1,5 +1,9 @@
 """The reader of tar streams: the same events however the stream is cut, and nothing that it cannot bear."""
 
+import bz2
+import gzip
+import lzma
+import os
 import tarfile
 
 import pytest
@@ -8,9 +12,31 @@ from hypothesis import strategies as st
 
 from portal.exceptions import StreamBroken
 from portal.transfer.members import Member
-from portal.transfer.tar import MAX_HEADER_BYTES, PLAIN_HEADER, TarReader, read_header, read_pax
+from portal.transfer.tar import BLOCK, MAX_HEADER_BYTES, PLAIN_HEADER, TarReader, read_header, read_pax
 from tests.samples import pattern
 from tests.transfer.tars import BROKEN, END, REFUSED, SKIPPED, A, Z, archive, header, member
+
+
+def refusal(stream):
+    """Return the sentence with which the stream is refused."""
+    reader = TarReader()
+    try:
+        list(reader.feed(stream))
+        reader.finish()
+    except StreamBroken as error:
+        return error.detail
+    return "nothing was wrong with it"
+
+
+@pytest.mark.parametrize(
+    ("compress", "name"), [(gzip.compress, "gzip"), (bz2.compress, "bzip2"), (lzma.compress, "xz")]
+)
+@pytest.mark.parametrize("size", [10, 50_000])
+def test_a_compressed_archive_is_told_as_one(compress, name, size):
+    packed = compress(archive([("a", os.urandom(size))]))
+    assert (len(packed) > BLOCK) is (size > 10)
+    assert refusal(packed) == f"The archive is compressed with {name}; send it as tar alone."
+    assert refusal(archive([("a", packed)])[: 512 + len(packed)]) == "The archive ends without its end mark."
 
 
 def read(stream, step=None):

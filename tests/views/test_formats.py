@@ -19,6 +19,13 @@ def nested(depth):
     return b'{"metadata":' + b'{"a":' * (depth - 1) + b"{}" + b"}" * depth
 
 
+def test_a_body_without_a_type_is_told_to_be_read_as_json(ann_api):
+    told = [
+        problem(send(ann_api, b"\x1f\x8b", kind=kind), 400, "invalid")["detail"] for kind in (None, "application/json")
+    ]
+    assert ["without a Content-Type" in detail for detail in told] == [True, False]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -123,6 +123,11 @@ def test_a_filter_takes_its_own_words_alone(carol, query):
     assert set(field_errors(carol.get(f"{path}?{query}"))) == {query.partition("=")[0]}
 
 
+def test_the_words_that_a_filter_takes_are_named(carol):
+    (error,) = problem(carol.get("/batches?status=DONE"), 400, "invalid", "errors")["errors"]
+    assert error["detail"].startswith('"DONE" is not a valid choice; there are: INIT, IN_PROGRESS, COMPLETE, ')
+
+
 @pytest.mark.parametrize("text", ["%FF", "a%E9", "%ED%A0%80", "%C3"])
 def test_a_value_that_is_no_utf_8_is_refused_and_not_read_as_another(carol, text):
     batch = expect(201, carol.post("/batches", {}))["id"]

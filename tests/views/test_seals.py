@@ -66,7 +66,16 @@ def test_the_receipt_as_json_and_as_text_belong_together(ann_api, batch, accept)
 @pytest.mark.parametrize("accept", ["application/json", "text/plain", "*/*"])
 def test_before_the_batch_is_completed_there_is_no_receipt(ann_api, batch, accept):
     response = ann_api.get(f"/batches/{batch}/receipt", headers={"Accept": accept})
-    problem(response, 409, "batch_not_complete")
+    assert "seal it" in problem(response, 409, "batch_not_complete")["detail"]
+
+
+def test_what_keeps_a_batch_from_its_receipt_is_said(ann_api, batch):
+    ann_api.open_session(1, batch_id=batch)
+    refused = ann_api.get(f"/batches/{batch}/receipt")
+    assert "pending" in problem(refused, 409, "batch_not_complete")["detail"]
+    assert "seal it" not in refused.text
+    expect(204, ann_api.delete(f"/batches/{batch}"))
+    assert "seal it" not in ann_api.get(f"/batches/{batch}/receipt").text
 
 
 def test_the_manifest_seals_the_batch_that_it_lists(ann_api, batch):

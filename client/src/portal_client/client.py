@@ -153,6 +153,8 @@ class PortalClient(Api):
 
     def known_batch(self, name_or_id: str) -> Batch:
         """Return the batch of this name or id; raises PortalError when there is none."""
+        if not name_or_id.strip():
+            raise PortalError("The name or the id of a batch is wanted; this one is empty.")
         batch = self.find_batch(name_or_id)
         if batch is None:
             raise PortalError(f"There is no batch {name_or_id!r}.")

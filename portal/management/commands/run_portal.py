@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection, connections
 
 import boot
 from boot.readiness import base_url, port_is_free, wait_until_ready
+from boot.serve import STOP_SECONDS
 from boot.supervise import Program, Supervisor
 from portal.exceptions import PortalError
 from portal.management.first_words import first_words
@@ -99,6 +100,8 @@ class Command(BaseCommand):
                 self.say(first_words(url, **login))
             supervisor.run()
         finally:
+            if supervisor.stopping:
+                self.say(f"Stopping: requests that are under way have up to {STOP_SECONDS} seconds.")
             supervisor.stop()
         self.say("Stopped.")
 

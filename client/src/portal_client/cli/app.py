@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from portal_client import __version__
+from portal_client.addresses import split_address
 from portal_client.cli.config import read_config
 from portal_client.cli.telling import Asked, Exit, say, screen, told
 from portal_client.client import PARALLEL, PATIENCE_SECONDS, PortalClient
@@ -73,8 +74,11 @@ def remember_url(
 def make_client(parallel: int = PARALLEL, patience: float = PATIENCE_SECONDS) -> PortalClient:
     """Return a client for the address and token of the environment, or of `portal login`."""
     url, token = read_config(Place.url)
+    if url:
+        split_address(url)
     if not url or not token:
-        raise PortalError("Not logged in: run `portal login`, or set PORTAL_URL and PORTAL_TOKEN.")
+        where = f" to {url}" if url else ""
+        raise PortalError(f"Not logged in{where}: run `portal login`, or set PORTAL_URL and PORTAL_TOKEN.")
     return listen(PortalClient(url, token, parallel=parallel, patience=patience))
 
 

@@ -21,5 +21,7 @@ def login(url: Annotated[str | None, typer.Argument(help="Address of the portal.
             token = (typer.prompt("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()).strip()
         except UnicodeDecodeError:
             raise PortalError("What was read from stdin is no token.") from None
+        if not token:
+            raise PortalError('No token came on stdin: echo "$TOKEN" | portal login URL')
         listen(PortalClient(url, token, cache=False, patience=10)).limits()
         say(f"Logged in to {url}; kept in {write_config(url, token)}.")

@@ -63,7 +63,7 @@ def upload(
             (_show_plan if dry_run else _show)(report)
         show_failures(report.failures)
         if report.failures and not (quiet or dry_run or keep_open):
-            _say_what_then(name)
+            _say_what_then(name, report)
         if report.failures:
             raise typer.Exit(Exit.PARTIAL)
 
@@ -74,7 +74,12 @@ def _name_of(paths: list[Path]) -> str:
     return Path(os.path.realpath(paths[0])).name or "everything"  # as resolve, which raises where links go in circles
 
 
-def _say_what_then(name: str) -> None:
+def _say_what_then(name: str, report: UploadReport) -> None:
+    if report.batch and (report.batch.sealed_at or report.batch.completed_at):
+        screen.print(
+            "The batch is sealed and stays as it is; what changed goes into another: --batch NAME", soft_wrap=True
+        )
+        return
     seal = shlex.join(["portal", "seal", "--", name] if name.startswith("-") else ["portal", "seal", name])
     text = f"Not sealed, since not all is stored. Run it again, or seal what there is: {seal}"
     screen.print(text, soft_wrap=True)
