@@ -26,11 +26,11 @@ run: $(VENV)/.run ## start the portal on 127.0.0.1:8000 and print how to use it
 	@$(BIN)/python manage.py run_portal
 
 runner: $(VENV)/.run ## start a receiver of events to copy (examples/runner), beside a portal that sends to it
-	@[ -e $${PORTAL_RUNNER_SECRET_FILE:-$${PORTAL_DATA_DIR:-var}/secrets/runner_secret} ] || [ "$$PORTAL_RUNNER_SECRET" ] || \
+	@[ -e "$${PORTAL_RUNNER_SECRET_FILE:-$${PORTAL_DATA_DIR:-var}/secrets/runner_secret}" ] || [ "$$PORTAL_RUNNER_SECRET" ] || \
 		{ echo "No secret yet: start the portal first, as examples/runner/README.md says." >&2; exit 1; }
 	@PORTAL_TOKEN=$$($(BIN)/python manage.py create_token runner --scope service --expires-in 1d | tail -n 1) \
-	PORTAL_RUNNER_SECRET_FILE=$${PORTAL_RUNNER_SECRET_FILE:-$${PORTAL_DATA_DIR:-var}/secrets/runner_secret} \
-	RUNNER_FOLDER=$${RUNNER_FOLDER:-$${PORTAL_DATA_DIR:-var}/received} \
+	PORTAL_RUNNER_SECRET_FILE="$${PORTAL_RUNNER_SECRET_FILE:-$${PORTAL_DATA_DIR:-var}/secrets/runner_secret}" \
+	RUNNER_FOLDER="$${RUNNER_FOLDER:-$${PORTAL_DATA_DIR:-var}/received}" \
 	PORTAL_URL=$${PORTAL_URL:-http://127.0.0.1:$${PORT:-8000}} $(BIN)/python examples/runner/receive.py
 
 # Hundreds of processes start, and two suites are collected: what is compiled is kept, whatever the shell has set.

@@ -88,8 +88,9 @@ class WsgiBridge:
 
     async def _answer(self, exchange, environ):
         jobs, call = Jobs(), WsgiCall(self.application, environ)
+        pool = pools.alive if environ["PATH_INFO"] == "/healthz" else pools.database
         try:
-            first = await jobs.run_request(call.begin)
+            first = await jobs.run_request(call.begin, pool)
             headers = call.headers
             if call.ended and call.status not in (204, 304) and not call.has_length:
                 headers = [*headers, (b"content-length", b"%d" % len(first))]
@@ -103,7 +104,8 @@ class WsgiBridge:
 
             await send_blocks(exchange, next_block)
         finally:
-            if not call.closed:
+            # What was refused or cancelled before it began has nothing to close, and stands in no line for that.
+            if call.begun and not call.closed:
                 await jobs.close(call.close, pools.database)
 
 
@@ -114,7 +116,7 @@ class WsgiCall:
         self.application, self.environ = application, environ
         self.status, self.headers = None, []
         #: `ended`: the answer has been taken to its end; `closed`: Django knows that the request is over.
-        self.ended = self.closed = False
+        self.begun = self.ended = self.closed = False
         self._response = self._items = None
 
     @property
@@ -124,6 +126,7 @@ class WsgiCall:
 
     def begin(self):
         """Call the application; return the first block of its answer, which is all of it when `ended`."""
+        self.begun = True
         self._response = self.application(self.environ, self._start_response)
         self._items = iter(self._response)
         return self.take()

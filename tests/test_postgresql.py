@@ -69,7 +69,7 @@ def _wait_until_gone(pid, seconds=20):
 
 @pytest.mark.django_db
 def test_a_statement_that_takes_too_long_is_cancelled_and_the_next_one_goes_through():
-    with _opened(0.3) as ours:
+    with _opened(0.8) as ours:
         pid = _run(ours, "SELECT pg_backend_pid()")
         began = time.monotonic()
         with pytest.raises(OperationalError, match="timeout"):
@@ -82,7 +82,7 @@ def test_a_statement_that_takes_too_long_is_cancelled_and_the_next_one_goes_thro
 
 @pytest.mark.django_db
 def test_a_statement_of_a_transaction_that_takes_too_long_ends_it():
-    with _opened(0.3) as ours:
+    with _opened(0.8) as ours:
         pids = []
 
         def hang():
@@ -100,12 +100,12 @@ def test_a_statement_of_a_transaction_that_takes_too_long_ends_it():
 
 @pytest.fixture
 def slow_commits(transactional_db):
-    """A table `slow` whose commits take a second and a half."""
+    """A table `slow` whose commits take two seconds and a half."""
     with connection.cursor() as cursor:
         cursor.execute("""
             CREATE TABLE slow (id int);
             CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
-                'BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END';
+                'BEGIN PERFORM pg_sleep(2.5); RETURN NULL; END';
             CREATE CONSTRAINT TRIGGER slowly AFTER INSERT ON slow DEFERRABLE INITIALLY DEFERRED
                 FOR EACH ROW EXECUTE FUNCTION slowly();
         """)
@@ -116,7 +116,7 @@ def slow_commits(transactional_db):
 
 @pytest.mark.usefixtures("slow_commits")
 def test_a_commit_that_takes_too_long_is_given_up_and_not_cancelled():
-    with _opened(0.3) as ours:
+    with _opened(0.8) as ours:
         pid = _run(ours, "SELECT pg_backend_pid()")
         with pytest.raises(OperationalError, match="timeout"), atomic_on(ours):
             ours.cursor().execute("INSERT INTO slow VALUES (1)")
@@ -132,7 +132,7 @@ def test_a_commit_that_takes_too_long_is_given_up_and_not_cancelled():
 def test_a_frozen_database_is_given_up_and_so_is_its_cancellation(monkeypatch):
     monkeypatch.setattr("boot.postgresql.base.HEALTH_SECONDS", 0.3)
     folder = _run(connection, "SHOW data_directory")
-    with _opened(0.3) as ours:
+    with _opened(0.8) as ours:
         pids = _run(ours, "SELECT pg_backend_pid()"), int((Path(folder) / "postmaster.pid").read_text().split()[0])
         began = time.monotonic()
         with _frozen(*pids), pytest.raises(OperationalError):
@@ -145,7 +145,7 @@ def test_a_frozen_database_is_given_up_and_so_is_its_cancellation(monkeypatch):
 
 @pytest.mark.django_db
 def test_a_connection_is_closed_whatever_comes_of_the_cancellation(monkeypatch):
-    with _opened(0.3) as ours:
+    with _opened(0.8) as ours:
         monkeypatch.setattr(ours.connection, "cancel_safe", partial(os.open, "/nothing/there", os.O_RDONLY))
         with pytest.raises(OperationalError):
             _run(ours, "SELECT 1 FROM pg_sleep(3)")

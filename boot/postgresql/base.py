@@ -23,7 +23,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     The connection is closed then, and OperationalError is raised, as where a connection is lost: a COMMIT may have come
     through. Any other statement is cancelled too, so that those that wait for a lock do not add up. A COMMIT is not:
-    one that waits for its standby would end as if it were safe.
+    one that waits for its standby would end as if it were safe. (A lone statement that commits by itself is.)
     """
 
     def __init__(self, *arguments, **options):

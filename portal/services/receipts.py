@@ -59,8 +59,18 @@ def _keep_lines(batch):
 def refuse_incomplete(batch):
     """Raise BatchNotComplete unless the batch is completed and none of its files is pending: then nothing changes."""
     if batch.completed_at is None or batch.pending_count:
-        ended = batch.cancelled_at is None and not batch.pending_count
-        raise BatchNotComplete("Nothing of the batch is pending: seal it, and there is a receipt." if ended else None)
+        raise BatchNotComplete(_what_is_wanting(batch))
+
+
+def _what_is_wanting(batch):
+    """Return what keeps a batch from its receipt, None for what BatchNotComplete says of itself."""
+    if batch.cancelled_at:
+        return "The batch was cancelled: there is no receipt of it."
+    if batch.pending_count:
+        return None
+    if batch.expected_files and batch.total_files < batch.expected_files:
+        return f"The batch has {batch.total_files} of the {batch.expected_files} files that it expects: no receipt yet."
+    return "Nothing of the batch is pending: seal it, and there is a receipt."
 
 
 def digest_manifest(batch, *, promised=False):

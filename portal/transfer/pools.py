@@ -33,6 +33,8 @@ io = ThreadPoolExecutor(
 )
 judges = ThreadPoolExecutor(JUDGE_THREADS, thread_name_prefix="portal-judges")
 both = ThreadPoolExecutor(BOTH_THREADS, thread_name_prefix="portal-both")
+#: Who asks only whether the process lives waits for nobody.
+alive = ThreadPoolExecutor(1, thread_name_prefix="portal-alive")
 
 
 class Places:
@@ -63,9 +65,14 @@ def in_unit(function, *args):
         close_old_connections()
 
 
-def _call_in_time(asked_at, function, *args):
+def refuse_late(asked_at):
+    """Raise ServerBusy for what has stood in line since `asked_at` (monotonic) for too long."""
     if time.monotonic() - asked_at > QUEUE_SECONDS:
         raise ServerBusy("The database keeps all that ask it waiting.")
+
+
+def _call_in_time(asked_at, function, *args):
+    refuse_late(asked_at)
     return function(*args)
 
 
@@ -105,9 +112,9 @@ class Jobs:
         """Start such a step; return its future, of this event loop."""
         return self._start(database, in_unit, function, *args)
 
-    async def run_request(self, function, *args):
-        """Run one step of a Django request in the database pool; Django's own signals look after the connection."""
-        return await self._run(database, function, *args)
+    async def run_request(self, function, pool=database):
+        """Run one step of a Django request, whose own signals look after the connection."""
+        return await self._run(pool, function)
 
     async def run_together(self, steps, key, item):
         """Take one step together with those that others ask for at once for the same `key` (a Together)."""

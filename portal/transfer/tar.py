@@ -33,7 +33,12 @@ PLAIN_HEADER = re.compile(
 )
 
 #: How a compressed archive begins.
-COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+COMPRESSED = {
+    "gzip": re.compile(rb"\x1f\x8b\x08"),
+    "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
+    "xz": re.compile(rb"\xfd7zXZ\0"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+}
 
 PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]+)=")
 
@@ -42,7 +47,7 @@ class TarReader:
     """Reads one archive; see `portal.transfer.members`."""
 
     def __init__(self):
-        self._complete = False
+        self._begun = self._complete = False
         self._block = bytearray()
         #: Bytes that are skipped, that belong to the member, and that describe the next one.
         self._skip = self._left = self._describing = 0
@@ -78,7 +83,12 @@ class TarReader:
     def finish(self):
         """Raise StreamBroken unless the archive has come to its end: whoever wrote it may have died."""
         if not self._complete:
-            raise StreamBroken(_compression(self._block) or "The archive ends without its end mark.")
+            raise StreamBroken(self._compression(self._block) or "The archive ends without its end mark.")
+
+    def _compression(self, block):
+        """Return what to say of an archive that begins like this, None unless it is compressed."""
+        names = [] if self._begun else [name for name, magic in COMPRESSED.items() if magic.match(block)]
+        return f"The archive is compressed with {names[0]}; send it as tar alone." if names else None
 
     def _take_block(self, block):
         if self._describing:
@@ -93,7 +103,11 @@ class TarReader:
         return self._take_header(block)
 
     def _take_header(self, block):
-        header = read_header(block)
+        try:
+            header = read_header(block)
+        except StreamBroken as error:
+            raise StreamBroken(self._compression(block) or error.detail) from error
+        self._begun = True
         size = self._pax.get(b"size", header.size)
         if size < 0:
             raise StreamBroken("A member has a negative size.")
@@ -166,13 +180,7 @@ def read_header(block):
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.HeaderError as error:
-        raise StreamBroken(_compression(block) or f"Not a header of a tar archive: {error}.") from error
-
-
-def _compression(block):
-    """Return what to say of an archive that begins like this, None unless it is compressed."""
-    names = [name for magic, name in COMPRESSED.items() if block.startswith(magic)]
-    return f"The archive is compressed with {names[0]}; send it as tar alone." if names else None
+        raise StreamBroken(f"Not a header of a tar archive: {error}.") from error
 
 
 def read_pax(data):

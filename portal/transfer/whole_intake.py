@@ -1,6 +1,7 @@
 """The file of a request for one file: its headers are looked at, its bytes stored alone or with those of others."""
 
 import contextvars
+import time
 
 from django.db import InterfaceError, OperationalError
 
@@ -12,6 +13,7 @@ from portal.services.idempotency import claimed_key, make_fingerprint, read_key
 from portal.services.inspection import is_asked
 from portal.services.whole_files import begin_files, store_together
 from portal.storage import get_storage
+from portal.transfer import pools
 from portal.transfer.auth import identify
 from portal.transfer.body import read_framed_length
 from portal.transfer.digests import read_digests
@@ -78,6 +80,7 @@ class Intake:
         self.group = self.arrival = self.error = self._caller = self._key = None
         #: Whether the headers have passed.
         self.begun = False
+        self._asked_at = time.monotonic()
         self._recorded = False
 
     @property
@@ -100,7 +103,8 @@ class Intake:
             raise
 
     def read_headers(self):
-        """Check who asks, and what they say of the file."""
+        """Check who asks, and what they say of the file; refused is what has stood in line for too long."""
+        pools.refuse_late(self._asked_at)
         exchange = self._exchange
         self._caller = identify(exchange)
         self.group = begin_files(self._caller, self._batch_id, storage=get_storage())

@@ -8,6 +8,7 @@ import pytest
 
 import portal_client
 from portal_client import PortalClient, PortalError, errors, lists
+from portal_client.answers import make_error
 from portal_client.plans import make_plan
 from portal_client.sources import find_sources
 from tests.client.trees import make_tree
@@ -112,6 +113,26 @@ def test_two_first_runs_of_one_folder_fill_one_batch(client, portal_server, ann_
     assert second.complete
     assert second.stored == 2
     assert client.find_batch(name).total_files == 2
+
+
+@pytest.mark.parametrize("code", ["batch_sealed", "batch_completed"])
+def test_what_a_run_has_sent_counts_though_another_seals_the_batch_meanwhile(client, tmp_path, name, code):
+    folder = make_tree(tmp_path / "folder", {"a": b"a" * 9 * 2**20, "b": b"b"})
+    ours, theirs = client.prepare(), client.prepare()
+    ours.look([folder], name)
+    send_missing = ours._send_missing
+
+    def send_and_be_overtaken(sender, crew, batch_id):
+        send_missing(sender, crew, batch_id)
+        theirs.look([folder], name)
+        theirs.send(name)
+        raise make_error(409, {"code": code}, {})
+
+    ours._send_missing = send_and_be_overtaken
+    report = ours.send(name)
+    assert report.complete
+    assert report.receipt
+    assert (report.stored, report.already, report.sent_bytes) == (2, 0, 9 * 2**20 + 1)
 
 
 def test_refusals_are_raised_by_their_code(client, portal_server):

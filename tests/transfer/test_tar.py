@@ -29,14 +29,25 @@ def refusal(stream):
 
 
 @pytest.mark.parametrize(
-    ("compress", "name"), [(gzip.compress, "gzip"), (bz2.compress, "bzip2"), (lzma.compress, "xz")]
+    ("compress", "name"),
+    [
+        (gzip.compress, "gzip"),
+        (bz2.compress, "bzip2"),
+        (lzma.compress, "xz"),
+        (b"\x28\xb5\x2f\xfd\x20".__add__, "zstd"),
+    ],
 )
 @pytest.mark.parametrize("size", [10, 50_000])
 def test_a_compressed_archive_is_told_as_one(compress, name, size):
     packed = compress(archive([("a", os.urandom(size))]))
-    assert (len(packed) > BLOCK) is (size > 10)
+    assert len(packed) > BLOCK or size == 10
     assert refusal(packed) == f"The archive is compressed with {name}; send it as tar alone."
     assert refusal(archive([("a", packed)])[: 512 + len(packed)]) == "The archive ends without its end mark."
+    assert refusal(header(b"a", 0) + packed[:BLOCK].ljust(BLOCK, b"x")).startswith("Not a header of a tar archive")
+
+
+def test_a_member_may_be_called_like_a_compressed_archive():
+    assert refusal(archive([("BZh-notes.txt", b"x")])[:300]) == "The archive ends without its end mark."
 
 
 def read(stream, step=None):

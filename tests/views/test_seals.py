@@ -75,7 +75,10 @@ def test_what_keeps_a_batch_from_its_receipt_is_said(ann_api, batch):
     assert "pending" in problem(refused, 409, "batch_not_complete")["detail"]
     assert "seal it" not in refused.text
     expect(204, ann_api.delete(f"/batches/{batch}"))
-    assert "seal it" not in ann_api.get(f"/batches/{batch}/receipt").text
+    assert "cancelled" in problem(ann_api.get(f"/batches/{batch}/receipt"), 409, "batch_not_complete")["detail"]
+    few = ann_api.make_batch(expected_files=3)["id"]
+    refused = problem(ann_api.get(f"/batches/{few}/receipt"), 409, "batch_not_complete")
+    assert "0 of the 3 files" in refused["detail"]
 
 
 def test_the_manifest_seals_the_batch_that_it_lists(ann_api, batch):

@@ -153,7 +153,7 @@ class PortalClient(Api):
 
     def known_batch(self, name_or_id: str) -> Batch:
         """Return the batch of this name or id; raises PortalError when there is none."""
-        if not name_or_id.strip():
+        if not name_or_id:
             raise PortalError("The name or the id of a batch is wanted; this one is empty.")
         batch = self.find_batch(name_or_id)
         if batch is None:

@@ -9,7 +9,7 @@ from portal_client.api import Api
 from portal_client.bundles import make_bundles
 from portal_client.crew import Crew, Job
 from portal_client.digests import Digests
-from portal_client.errors import ApiError, BatchSealed, Corrupt
+from portal_client.errors import ApiError, BatchCompleted, BatchSealed, Corrupt
 from portal_client.manifests import digest_manifest
 from portal_client.members import Batch, Receipt
 from portal_client.plans import Plan, make_plan
@@ -82,14 +82,16 @@ class FolderUpload:
         """Send what is missing; then seal, if all is stored. A name that no batch has becomes one."""
         if self.batch is None:
             self.batch = self.report.batch = self.api.open_batch(batch, self._newest)
+        sender, crew = self._sender()
         try:
-            sender = self._send_missing(self.batch.id)
-        except BatchSealed:
+            self._send_missing(sender, crew, self.batch.id)
+        except (BatchSealed, BatchCompleted):
             # What is missing now is refused; it may be that another run of this folder has stored and sealed all.
             self._make_plan()
             if self.plan.send or self.plan.resume:
                 raise
-            sender, crew = self._sender()
+            sender.failures.clear()
+            self.progress.begin(len(self.plan.compare), 0)
             self._run(sender, crew, self._comparisons(sender))
         if seal and self.report.complete and not self.plan.pending:
             self.report.receipt = self._seal(sender)
@@ -102,8 +104,7 @@ class FolderUpload:
         report.batch, report.pending, report.extra = self.batch, self.plan.pending, sorted(self.plan.extra)
         report.failures = [*self.found.failures, *self.plan.failures]
 
-    def _send_missing(self, batch_id: str) -> Sender:
-        sender, crew = self._sender()
+    def _send_missing(self, sender: Sender, crew: Crew, batch_id: str) -> None:
         plan, limits = self.plan, self.api.limits()
 
         def jobs() -> Iterator[Job]:
@@ -119,7 +120,6 @@ class FolderUpload:
             yield from (partial(sender.send_bundle, bundle) for bundle in make_bundles(small))
 
         self._run(sender, crew, jobs())
-        return sender
 
     def _sender(self) -> tuple[Sender, Crew]:
         crew = Crew(self.parallel, self.api.transport.stop)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from portal_client.addresses import split_address
 from portal_client.cli.app import Place, app, listen, told
 from portal_client.cli.config import write_config
 from portal_client.cli.telling import say
@@ -17,6 +18,7 @@ def login(url: Annotated[str | None, typer.Argument(help="Address of the portal.
     """Try an address and a token, and keep them. The token is asked for, or read from stdin."""
     with told():
         url = url or Place.url or typer.prompt("Address of the portal")
+        split_address(url)
         try:
             token = (typer.prompt("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()).strip()
         except UnicodeDecodeError:

@@ -42,6 +42,8 @@ def upload(
     only what is missing is sent.
     """
     with told():
+        if batch == "":
+            raise typer.BadParameter("The name of the batch is empty.", param_hint="--batch")
         name = batch or _name_of(paths)
         with make_progress(quiet=quiet or as_json) as progress:
             run = make_client(parallel, patience).prepare(progress=progress)
