@@ -115,7 +115,8 @@ class WsgiCall:
     def __init__(self, application, environ):
         self.application, self.environ = application, environ
         self.status, self.headers = None, []
-        #: `ended`: the answer has been taken to its end; `closed`: Django knows that the request is over.
+        #: `begun`: Django was asked; `ended`: the answer has been taken to its end; `closed`: Django knows that the
+        #: request is over.
         self.begun = self.ended = self.closed = False
         self._response = self._items = None
 

@@ -123,6 +123,7 @@ def test_what_a_run_has_sent_counts_though_another_seals_the_batch_meanwhile(cli
     send_missing = ours._send_missing
 
     def send_and_be_overtaken(sender, crew, batch_id):
+        ours._send_missing = send_missing
         send_missing(sender, crew, batch_id)
         theirs.look([folder], name)
         theirs.send(name)

@@ -221,3 +221,15 @@ def test_other_bytes_are_not_taken_for_the_file(receive, tmp_path):
     with Store(answer=b"others") as portal, pytest.raises(ValueError, match="not the bytes"):
         receive.Portal(portal.url, "secret").fetch({"id": "f", "sha256": "0" * 64}, tmp_path / "f")
     assert not (tmp_path / "f").exists()
+
+
+def test_make_runner_says_what_is_wanting_before_it_makes_a_token(tmp_path, need):
+    need("make")
+    # As from a shell, not from the `make test` that these tests may run in.
+    ours = ("PORTAL_RUNNER", "MAKE", "MFLAGS")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    env["PORTAL_DATA_DIR"] = str(tmp_path / "my data")
+    done = subprocess.run(["make", "runner"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("No secret yet: start the portal first")
+    assert not (tmp_path / "my data").exists()

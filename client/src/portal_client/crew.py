@@ -9,6 +9,8 @@ from portal_client.errors import Stopped
 Job = Callable[[], None]
 #: How long jobs that were called off by Ctrl-C are waited for: one that hangs in a request may do so for minutes.
 GRACE_SECONDS = 2.0
+#: A Ctrl-C is heard after so long at the latest.
+HEAR_SECONDS = 0.5
 
 
 class Crew:
@@ -40,8 +42,10 @@ class Crew:
         try:
             for thread in threads:
                 thread.start()
-            # Not by join: in Python 3.11, one that Ctrl-C interrupts takes its thread for ended from then on.
-            self._ended.wait()
+            # Not by join: in Python 3.11, one that Ctrl-C interrupts takes its thread for ended from then on. And not
+            # without an end: a Ctrl-C that comes right before a wait is heard after it.
+            while not self._ended.wait(HEAR_SECONDS):
+                pass
         except KeyboardInterrupt:
             self._stop.set()
             self._ended.wait(GRACE_SECONDS)

@@ -86,13 +86,12 @@ class FolderUpload:
         try:
             self._send_missing(sender, crew, self.batch.id)
         except (BatchSealed, BatchCompleted):
-            # What is missing now is refused; it may be that another run of this folder has stored and sealed all.
+            # Nothing joins any more; it may be that another run of this folder has brought all, and sealed it.
             self._make_plan()
-            if self.plan.send or self.plan.resume:
+            if self.plan.send:
                 raise
             sender.failures.clear()
-            self.progress.begin(len(self.plan.compare), 0)
-            self._run(sender, crew, self._comparisons(sender))
+            self._send_missing(sender, crew, self.batch.id)
         if seal and self.report.complete and not self.plan.pending:
             self.report.receipt = self._seal(sender)
         self.report.batch = self.api.batch(self.batch.id)
